@@ -1,0 +1,68 @@
+// A model as it lies on disk: a .gguf file or a Hugging Face directory, opened, checked, not yet loaded.
+// Start here to load a model; then Tokenizer (tokenizer.h) and RankModel (rank_model.h).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/model_spec.h"
+#include "engine/shard.h"
+
+namespace hearth::engine {
+
+// How a tensor's numbers are stored in the file. Block layouts: docs/formats.md.
+enum class Encoding { kF32, kF16, kBF16, kQ8_0, kQ4_0 };
+
+// "F32", "Q4_0", ...
+std::string_view to_string(Encoding encoding);
+// Numbers per block (1 for floats, 32 for Q8_0 and Q4_0) and bytes per block.
+int block_elements(Encoding encoding);
+int block_bytes(Encoding encoding);
+
+// One tensor's bytes inside a mapped file. Row-major; `rows` x `columns`, a vector has rows == 1.
+// Valid while the ModelFiles it came from lives.
+struct TensorView {
+  Encoding encoding = Encoding::kF32;
+  int64_t rows = 0;
+  int64_t columns = 0;
+  std::span<const std::byte> bytes;  // exactly rows * columns in the encoding
+};
+
+// Immutable and thread-safe once open. Files are memory-mapped; a page is read when it is touched, so a rank
+// that asks only for its own tensors reads only its own bytes.
+class ModelFiles {
+ public:
+  virtual ~ModelFiles() = default;
+
+  // `path`: a .gguf file or a directory with config.json and *.safetensors. kNotFound, kUnsupported (an
+  // architecture or encoding this build does not know, named) or kCorrupt (file, offset or key, and what was
+  // expected). Every offset and size is checked against the file before use.
+  static Result<std::unique_ptr<ModelFiles>> open(const std::string& path);
+
+  virtual const ModelSpec& spec() const = 0;
+  virtual const std::string& path() const = 0;
+
+  // Tensor names are Hugging Face's ("model.layers.0.self_attn.q_proj.weight") whatever the file's format.
+  // kNotFound names tensor and file.
+  virtual Result<TensorView> tensor(std::string_view name) const = 0;
+  virtual bool has_tensor(std::string_view name) const = 0;
+
+  // Bytes in the file of all tensors of `shard` (embedding and head included where the shard holds them).
+  virtual int64_t shard_bytes(const Shard& shard) const = 0;
+  // The encoding most of the weights have: "BF16", "Q4_0".
+  virtual std::string main_encoding() const = 0;
+
+  // The Jinja chat template, empty if the model has none, and the text of the special tokens it may name.
+  virtual std::string chat_template() const = 0;
+  virtual std::string bos_token() const = 0;
+  virtual std::string eos_token() const = 0;
+};
+
+}  // namespace hearth::engine

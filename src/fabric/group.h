@@ -1,0 +1,77 @@
+// The ranks of one instance, talking. Start here.
+//
+//   HEARTH_TRY(auto rendezvous, fabric::Rendezvous::listen("0.0.0.0"));     // publish rendezvous->port()
+//   HEARTH_TRY(auto group, fabric::Group::join(std::move(rendezvous), {.rank = 1, .addresses = {...}, ...}));
+//   HEARTH_RETURN_IF_ERROR(group->send(0, kTokens, bytes));
+//
+// Failure: when any rank dies, stalls or leaves, every waiting and every later call on every rank returns
+// kUnavailable naming that rank, within 2 s. A group that failed stays failed; make a new one with a new token.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "fabric/transport.h"
+
+namespace hearth::fabric {
+
+// A listening TCP socket that peers dial first. It carries the exchange of transport addresses and then
+// liveness (a byte every 500 ms each way; 1.5 s of silence or a closed connection is death).
+class Rendezvous {
+ public:
+  virtual ~Rendezvous() = default;
+  // Binds an ephemeral port at `host` (IPv4, IPv6 or name).
+  static Result<std::unique_ptr<Rendezvous>> listen(const std::string& host);
+  virtual int port() const = 0;
+};
+
+struct GroupOptions {
+  int rank = 0;
+  // "host:port" of every rank's Rendezvous, in rank order (own entry unused). The size is the group's size.
+  std::vector<std::string> addresses;
+  // Shared secret of this group and epoch; a connection that does not present it is refused.
+  std::string token;
+  std::string transport = "auto";  // see make_transport; all ranks of a group name the same
+  int connect_timeout_ms = 30'000;
+};
+
+// Blocking collectives over the ranks. Calls are made by one thread at a time, in the same order on every
+// rank; `fail` may be called from any thread.
+class Group {
+ public:
+  virtual ~Group() = default;
+
+  // Rendezvous with every other rank, exchanges addresses, connects the transport. kUnavailable or
+  // kDeadlineExceeded name the rank that did not come, kPermissionDenied a wrong token.
+  // A group of one needs no rendezvous (pass nullptr) and never fails.
+  static Result<std::unique_ptr<Group>> join(std::unique_ptr<Rendezvous> rendezvous, GroupOptions options);
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  virtual std::string_view transport() const = 0;  // "tcp", "ucx", "memory", "none" (size 1)
+
+  virtual Result<void> send(int to, Tag tag, std::span<const std::byte> data) = 0;
+  // Returns the message's size; kCorrupt when it is larger than `data`.
+  virtual Result<size_t> recv(int from, Tag tag, std::span<std::byte> data) = 0;
+  // A message of unknown size (<= limits::kFrameBytesMax), resized to fit.
+  virtual Result<void> recv(int from, Tag tag, std::vector<std::byte>* data) = 0;
+  // `data` of `root` reaches every rank; same size on all.
+  virtual Result<void> broadcast(int root, std::span<std::byte> data) = 0;
+  // Returns once every rank has entered.
+  virtual Result<void> barrier() = 0;
+
+  // Fails the group on every rank, e.g. because this rank's computation failed. Thread-safe.
+  virtual void fail(const std::string& reason) = 0;
+  // The error that failed the group; ok while it lives. Thread-safe.
+  virtual Result<void> status() const = 0;
+};
+
+// `size` connected groups within one process, for tests of what stands on Group.
+std::vector<std::unique_ptr<Group>> in_memory_groups(int size);
+
+}  // namespace hearth::fabric
