@@ -1,0 +1,105 @@
+// What a device knows of its cluster: plain data, copied out as one consistent snapshot.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+
+namespace hearth::cluster {
+
+// A model as placement sees it; published by each device that holds its files.
+struct ModelFacts {
+  std::string id;  // alias, path or hub id; what people call it
+  std::string name;
+  std::string architecture;
+  std::string encoding;
+  int layers = 0;
+  int context = 0;
+  int64_t layer_bytes = 0;      // of one layer
+  int64_t embedding_bytes = 0;  // held by the first stage
+  int64_t head_bytes = 0;       // held by the last stage (the embedding's size when tied)
+  int64_t kv_bytes_per_token_layer = 0;
+
+  int64_t total_bytes() const { return layer_bytes * layers + embedding_bytes + head_bytes; }
+};
+
+// What a device says of itself.
+struct DeviceFacts {
+  DeviceId id;
+  std::string name;
+  std::string model;  // "Linux x86_64"
+  std::string chip;   // "Intel(R) Xeon(R) 6985P-C"
+  std::string os;     // "Debian GNU/Linux 12 (bookworm)"
+  std::string version;
+  int cores = 0;
+  int64_t memory_total_bytes = 0;
+  int64_t memory_available_bytes = 0;
+  std::vector<std::string> addresses;  // "host:port" of its device port, as it believes
+  int64_t joined_unix_ms = 0;          // when this device first joined the cluster; decides the coordinator
+  std::vector<ModelFacts> models;
+};
+
+enum class DeviceStatus { kOnline, kSuspect, kOffline };
+
+struct DeviceView {
+  DeviceFacts facts;
+  DeviceStatus status = DeviceStatus::kOffline;
+  int64_t last_seen_ms_ago = 0;
+  std::string reachable_at;  // "host:port" that answered last; empty for this device itself
+};
+
+// One rank of a plan.
+struct RankPlan {
+  DeviceId device;
+  int layer_begin = 0;
+  int layer_end = 0;
+  int64_t memory_bytes = 0;  // predicted need
+};
+
+// Where an instance runs. A new plan has a higher epoch; runners of older epochs are stopped.
+struct Plan {
+  int64_t epoch = 0;
+  std::string token;  // shared secret of the epoch's group (fabric/group.h)
+  std::vector<RankPlan> ranks;
+  bool empty() const { return ranks.empty(); }
+};
+
+// Desired state: wanted by a person, kept until deleted.
+struct InstanceView {
+  InstanceId id;
+  std::string model;
+  int min_devices = 1;
+  int64_t created_unix_ms = 0;
+  Plan plan;                    // empty: nothing fits (`message` says why) or not planned yet
+  std::string message;          // why it waits or failed, for people
+  int failures = 0;             // failed starts in a row
+};
+
+enum class RunnerStatus { kStarting, kLoading, kLoaded, kConnecting, kReady, kFailed };
+
+// One runner as its device reports it.
+struct RunnerView {
+  DeviceId device;
+  InstanceId instance;
+  int64_t epoch = 0;
+  int rank = 0;
+  RunnerStatus status = RunnerStatus::kStarting;
+  int layers_loaded = 0;
+  int layers_total = 0;
+  int rendezvous_port = 0;  // where the other ranks dial it, once loaded
+  std::string error;        // kFailed: why
+};
+
+struct ClusterView {
+  std::string cluster_name;
+  DeviceId self;
+  DeviceId coordinator;
+  std::map<DeviceId, DeviceView> devices;  // this one included
+  std::map<InstanceId, InstanceView> instances;
+  std::vector<RunnerView> runners;  // of online devices
+};
+
+}  // namespace hearth::cluster

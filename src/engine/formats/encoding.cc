@@ -1,0 +1,47 @@
+#include "engine/formats/encoding.h"
+
+namespace hearth::engine {
+namespace {
+
+struct Geometry {
+  std::string_view name;
+  int elements;  // per block
+  int bytes;     // per block
+};
+
+constexpr Geometry geometry(Encoding encoding) {
+  switch (encoding) {
+    case Encoding::kF32: return {"F32", 1, 4};
+    case Encoding::kF16: return {"F16", 1, 2};
+    case Encoding::kBF16: return {"BF16", 1, 2};
+    case Encoding::kQ8_0: return {"Q8_0", 32, 34};
+    case Encoding::kQ4_0: return {"Q4_0", 32, 18};
+  }
+  return {"unknown", 1, 1};
+}
+
+}  // namespace
+
+std::string_view to_string(Encoding encoding) { return geometry(encoding).name; }
+int block_elements(Encoding encoding) { return geometry(encoding).elements; }
+int block_bytes(Encoding encoding) { return geometry(encoding).bytes; }
+
+std::optional<int64_t> element_count(std::span<const int64_t> dimensions) {
+  int64_t count = 1;
+  for (const int64_t dimension : dimensions) {
+    if (dimension < 0 || __builtin_mul_overflow(count, dimension, &count)) return std::nullopt;
+  }
+  return count;
+}
+
+std::optional<int64_t> blocks_to_bytes(int64_t elements, int64_t block_elements,
+                                       int64_t block_bytes) {
+  int64_t bytes = 0;
+  if (elements % block_elements != 0 ||
+      __builtin_mul_overflow(elements / block_elements, block_bytes, &bytes)) {
+    return std::nullopt;
+  }
+  return bytes;
+}
+
+}  // namespace hearth::engine

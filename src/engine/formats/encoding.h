@@ -1,0 +1,19 @@
+// The encodings' geometry, with arithmetic that cannot overflow. Block layouts: docs/formats.md.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "engine/model_files.h"
+
+namespace hearth::engine {
+
+// The product of `dimensions`; nothing if one is negative or the product exceeds int64_t.
+std::optional<int64_t> element_count(std::span<const int64_t> dimensions);
+
+// Bytes of `elements` numbers stored in blocks; nothing if they do not fill whole blocks or overflow.
+std::optional<int64_t> blocks_to_bytes(int64_t elements, int64_t block_elements,
+                                       int64_t block_bytes);
+
+}  // namespace hearth::engine

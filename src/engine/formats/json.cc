@@ -1,0 +1,165 @@
+#include "engine/formats/json.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "engine/formats/mapped_file.h"
+
+namespace hearth::engine {
+namespace {
+
+using nlohmann::json;
+
+Error past_limit(const std::string& file, size_t offset, std::string_view what, int64_t limit) {
+  return Error(Code::kCorrupt, file + ": byte " + std::to_string(offset) + ": more than " +
+                                   std::to_string(limit) + " " + std::string(what));
+}
+
+}  // namespace
+
+Result<void> check_json_limits(std::string_view text, const std::string& file,
+                               const JsonLimits& limits) {
+  if (static_cast<int64_t>(text.size()) > limits.bytes_max) {
+    return past_limit(file, text.size(), "bytes of JSON", limits.bytes_max);
+  }
+  int depth = 0;
+  int64_t values = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') {
+        ++i;
+      } else if (c == '"') {
+        in_string = false;
+      }
+      continue;
+    }
+    if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      ++values;
+      if (++depth > limits.depth_max) {
+        return past_limit(file, i, "levels of nesting", limits.depth_max);
+      }
+    } else if (c == ']' || c == '}') {
+      --depth;
+    } else if (c == ',') {
+      ++values;
+    }
+    if (values > limits.values_max) return past_limit(file, i, "values", limits.values_max);
+  }
+  return {};
+}
+
+Result<json> parse_json(std::string_view text, const std::string& file, const JsonLimits& limits,
+                        std::string_view skip_key) {
+  HEARTH_RETURN_IF_ERROR(check_json_limits(text, file, limits));
+  bool skipping = false;
+  const auto keep = [&](int depth, json::parse_event_t event, json& parsed) {
+    if (depth != 1) return true;
+    if (event == json::parse_event_t::key) {
+      skipping = parsed.get_ref<const std::string&>() == skip_key;
+      return !skipping;
+    }
+    return true;
+  };
+  try {
+    return skip_key.empty() ? json::parse(text) : json::parse(text, keep);
+  } catch (const json::exception& e) {
+    // what() is "[json.exception.parse_error.101] parse error at line 1, column 2: ...".
+    const std::string_view what = e.what();
+    const size_t begin = what.find("] ");
+    return Error(Code::kCorrupt,
+                 file + ": " +
+                     std::string(begin == std::string_view::npos ? what : what.substr(begin + 2)));
+  }
+}
+
+Result<json> read_json_file(const std::string& path, const JsonLimits& limits,
+                            std::string_view skip_key) {
+  HEARTH_TRY(const MappedFile file, MappedFile::open(path));
+  return parse_json(file.text(), path, limits, skip_key);
+}
+
+Result<std::optional<json>> read_optional_json_file(const std::string& path,
+                                                    const JsonLimits& limits,
+                                                    std::string_view skip_key) {
+  Result<json> value = read_json_file(path, limits, skip_key);
+  if (value.ok()) return std::optional<json>(std::move(*value));
+  if (value.error().code() == Code::kNotFound) return std::optional<json>();
+  return value.error();
+}
+
+Result<JsonObject> JsonObject::of(const json& value, std::string where) {
+  if (!value.is_object()) return Error(Code::kCorrupt, where + ": expected an object");
+  return JsonObject(&value, std::move(where));
+}
+
+const json* JsonObject::find(std::string_view key) const {
+  const auto found = value_->find(key);
+  return found == value_->end() || found->is_null() ? nullptr : &*found;
+}
+
+Error JsonObject::wrong(std::string_view key, std::string_view expected) const {
+  return Error(Code::kCorrupt,
+               where_ + ": key " + std::string(key) + ": expected " + std::string(expected));
+}
+
+Result<int64_t> JsonObject::integer(std::string_view key, int64_t min, int64_t max) const {
+  const json* value = find(key);
+  const bool fits = value != nullptr && value->is_number_integer() &&
+                    !(value->is_number_unsigned() && value->get<uint64_t>() > INT64_MAX);
+  if (!fits || value->get<int64_t>() < min || value->get<int64_t>() > max) {
+    return wrong(key, "an integer from " + std::to_string(min) + " to " + std::to_string(max));
+  }
+  return value->get<int64_t>();
+}
+
+Result<int64_t> JsonObject::integer_or(std::string_view key, int64_t fallback, int64_t min,
+                                       int64_t max) const {
+  return has(key) ? integer(key, min, max) : Result<int64_t>(fallback);
+}
+
+Result<double> JsonObject::number(std::string_view key) const {
+  const json* value = find(key);
+  if (value == nullptr || !value->is_number() || !std::isfinite(value->get<double>())) {
+    return wrong(key, "a number");
+  }
+  return value->get<double>();
+}
+
+Result<double> JsonObject::number_or(std::string_view key, double fallback) const {
+  return has(key) ? number(key) : Result<double>(fallback);
+}
+
+Result<bool> JsonObject::boolean_or(std::string_view key, bool fallback) const {
+  const json* value = find(key);
+  if (value == nullptr) return fallback;
+  if (!value->is_boolean()) return wrong(key, "true or false");
+  return value->get<bool>();
+}
+
+Result<std::string> JsonObject::text(std::string_view key) const {
+  const json* value = find(key);
+  if (value == nullptr || !value->is_string()) return wrong(key, "a string");
+  return value->get<std::string>();
+}
+
+Result<std::string> JsonObject::text_or(std::string_view key, std::string fallback) const {
+  return has(key) ? text(key) : Result<std::string>(std::move(fallback));
+}
+
+Result<JsonObject> JsonObject::object(std::string_view key) const {
+  const json* value = find(key);
+  if (value == nullptr || !value->is_object()) return wrong(key, "an object");
+  return JsonObject(value, where_ + ": " + std::string(key));
+}
+
+Result<const json*> JsonObject::array(std::string_view key) const {
+  const json* value = find(key);
+  if (value == nullptr || !value->is_array()) return wrong(key, "an array");
+  return value;
+}
+
+}  // namespace hearth::engine
