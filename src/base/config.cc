@@ -17,7 +17,8 @@ std::string xdg(const Environment& get, const char* variable, const char* under_
   // The specification says that relative paths are invalid and ignored.
   if (base != nullptr && base[0] == '/') return std::string(base) + "/hearth";
   const char* home = get("HOME");
-  return std::string(home != nullptr && home[0] != '\0' ? home : "/root") + "/" + under_home + "/hearth";
+  return std::string(home != nullptr && home[0] != '\0' ? home : "/root") + "/" + under_home +
+         "/hearth";
 }
 
 std::string text_of(const toml::node& node) {
@@ -73,8 +74,8 @@ Result<Config> Config::load(const std::string& path, const Environment& get) {
       values.push_back(text_of(node));
     } else {
       return Error(Code::kInvalidArgument,
-                   fmt::format("{}:{}: '{}' is a table; settings are flat, as in port = 52415", path,
-                               node.source().begin.line, std::string_view(key)));
+                   fmt::format("{}:{}: '{}' is a table; settings are flat, as in port = 52415",
+                               path, node.source().begin.line, std::string_view(key)));
     }
     config.file_.emplace(std::string(key), std::move(values));
   }

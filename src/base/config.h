@@ -1,5 +1,5 @@
-// Settings in layers: a flag beats the environment (HEARTH_PORT), which beats config.toml, which beats
-// the default. Directories follow the XDG base directory specification
+// Settings in layers: a flag beats the environment (HEARTH_PORT), which beats config.toml, which
+// beats the default. Directories follow the XDG base directory specification
 // (https://specifications.freedesktop.org/basedir-spec/latest/).
 #pragma once
 
@@ -33,8 +33,8 @@ class Config {
   // `peer = ["10.0.0.2:52416"]`, `data-dir = "/srv/hearth"`. kInvalidArgument names file and line.
   static Result<Config> load(const std::string& path, const Environment& get);
 
-  // The values of `key` ("data-dir") from HEARTH_DATA_DIR (lists split at commas), else from the file;
-  // nothing when neither has it.
+  // The values of `key` ("data-dir") from HEARTH_DATA_DIR (lists split at commas), else from the
+  // file; nothing when neither has it.
   std::optional<std::vector<std::string>> values(std::string_view key) const;
 
   // Keys of the file, sorted: the command line refuses those that it does not know.

@@ -11,16 +11,16 @@ inline constexpr int64_t kHttpBodyBytesMax = 32_MiB;
 inline constexpr int64_t kHttpHeaderBytesMax = 64_KiB;
 inline constexpr int kHttpConnectionsMax = 1024;
 
-inline constexpr int kRanksMax = 64;        // of one instance
-inline constexpr int kDevicesMax = 256;     // of one cluster
-inline constexpr int kInstancesMax = 256;   // of one cluster
-inline constexpr int64_t kFrameBytesMax = 256_MiB;     // one message between ranks
-inline constexpr int64_t kDocumentBytesMax = 1_MiB;    // one replicated document
-inline constexpr int64_t kRpcMessageBytesMax = 64_MiB; // one gRPC message
+inline constexpr int kRanksMax = 64;                    // of one instance
+inline constexpr int kDevicesMax = 256;                 // of one cluster
+inline constexpr int kInstancesMax = 256;               // of one cluster
+inline constexpr int64_t kFrameBytesMax = 256_MiB;      // one message between ranks
+inline constexpr int64_t kDocumentBytesMax = 1_MiB;     // one replicated document
+inline constexpr int64_t kRpcMessageBytesMax = 64_MiB;  // one gRPC message
 
-inline constexpr int kSequencesMax = 64;      // running together in one instance
+inline constexpr int kSequencesMax = 64;        // running together in one instance
 inline constexpr int kQueuedRequestsMax = 256;  // waiting for an instance
-inline constexpr int kStepRowsMax = 4096;     // token rows of one step
+inline constexpr int kStepRowsMax = 4096;       // token rows of one step
 
 static_assert(kFrameBytesMax >= kRpcMessageBytesMax);
 static_assert(kSequencesMax <= kStepRowsMax);

@@ -7,8 +7,8 @@
 //     return config.port;
 //   }
 //
-// Input errors (files, peers, requests, the system) are values. Bugs are HEARTH_CHECK, which stays on
-// in release builds. Exceptions of third-party libraries stop at the call into them.
+// Input errors (files, peers, requests, the system) are values. Bugs are HEARTH_CHECK, which stays
+// on in release builds. Exceptions of third-party libraries stop at the call into them.
 #pragma once
 
 #include <cstdio>
@@ -63,7 +63,7 @@ class [[nodiscard]] Result {
  public:
   using value_type = T;
 
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
 
   bool ok() const { return state_.index() == 0; }
@@ -116,28 +116,28 @@ class [[nodiscard]] Result<void> {
 
 // Evaluates `expression` (a Result<T>); on failure returns its error, else declares or assigns
 // `declaration` from its value. Put types with commas in parentheses-free aliases.
-#define HEARTH_TRY(declaration, ...)                                  \
-  auto HEARTH_CONCAT(result_, __LINE__) = (__VA_ARGS__);              \
-  if (!HEARTH_CONCAT(result_, __LINE__).ok()) {                       \
-    return HEARTH_CONCAT(result_, __LINE__).error();                  \
-  }                                                                   \
+#define HEARTH_TRY(declaration, ...)                     \
+  auto HEARTH_CONCAT(result_, __LINE__) = (__VA_ARGS__); \
+  if (!HEARTH_CONCAT(result_, __LINE__).ok()) {          \
+    return HEARTH_CONCAT(result_, __LINE__).error();     \
+  }                                                      \
   declaration = std::move(HEARTH_CONCAT(result_, __LINE__)).value()
 
 // Evaluates a Result<void> (or drops a value); on failure returns its error.
-#define HEARTH_RETURN_IF_ERROR(...)                       \
-  do {                                                    \
-    if (auto result_ = (__VA_ARGS__); !result_.ok()) {    \
-      return result_.error();                             \
-    }                                                     \
+#define HEARTH_RETURN_IF_ERROR(...)                    \
+  do {                                                 \
+    if (auto result_ = (__VA_ARGS__); !result_.ok()) { \
+      return result_.error();                          \
+    }                                                  \
   } while (false)
 
 // A condition that only a bug in Hearth can break. Never depends on input.
-#define HEARTH_CHECK(condition)                                                             \
-  do {                                                                                      \
-    if (!(condition)) {                                                                     \
-      std::fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #condition);    \
-      std::abort();                                                                         \
-    }                                                                                       \
+#define HEARTH_CHECK(condition)                                                          \
+  do {                                                                                   \
+    if (!(condition)) {                                                                  \
+      std::fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #condition); \
+      std::abort();                                                                      \
+    }                                                                                    \
   } while (false)
 
 }  // namespace hearth

@@ -22,8 +22,9 @@ std::string format_bytes(int64_t bytes) {
 }
 
 Result<int64_t> parse_bytes(std::string_view text) {
-  const Error error(Code::kInvalidArgument,
-                    fmt::format("'{}' is not a size; write a number with K, M, G or T, as in 8G", text));
+  const Error error(
+      Code::kInvalidArgument,
+      fmt::format("'{}' is not a size; write a number with K, M, G or T, as in 8G", text));
   double value = 0;
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (failure != std::errc() || !(value >= 0)) return error;
@@ -35,7 +36,8 @@ Result<int64_t> parse_bytes(std::string_view text) {
   if (!suffix.empty() && suffix != "B") {
     const size_t power = std::string_view("KMGTP").find(suffix[0]);
     const std::string_view rest = std::string_view(suffix).substr(1);
-    if (power == std::string_view::npos || !(rest.empty() || rest == "B" || rest == "IB")) return error;
+    if (power == std::string_view::npos || !(rest.empty() || rest == "B" || rest == "IB"))
+      return error;
     shift = static_cast<int>(power + 1) * 10;
   }
   value *= static_cast<double>(int64_t{1} << shift);

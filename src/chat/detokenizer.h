@@ -11,9 +11,10 @@ class Tokenizer;
 
 namespace hearth::chat {
 
-// Turns a stream of token ids into text that is valid UTF-8 at every step: bytes of a character that is not
-// complete yet are held back; bytes that can never complete become U+FFFD. Special tokens give no text.
-// The concatenated output equals Tokenizer::decode(ids, skip_special = true). Not thread-safe.
+// Turns a stream of token ids into text that is valid UTF-8 at every step: bytes of a character
+// that is not complete yet are held back; bytes that can never complete become U+FFFD. Special
+// tokens give no text. The concatenated output equals Tokenizer::decode(ids, skip_special = true).
+// Not thread-safe.
 class StreamDetokenizer {
  public:
   // `tokenizer` must outlive this.

@@ -7,8 +7,9 @@
 
 namespace hearth::chat {
 
-// Watches a stream of text for the first occurrence of any of `stops`. Text that might be the beginning of a
-// stop string is held back; the stop string and what follows are never emitted. Not thread-safe.
+// Watches a stream of text for the first occurrence of any of `stops`. Text that might be the
+// beginning of a stop string is held back; the stop string and what follows are never emitted. Not
+// thread-safe.
 class StopStrings {
  public:
   // Empty strings are ignored.

@@ -19,9 +19,9 @@ class ChatTemplate {
   // kInvalidArgument names line and what was expected; kUnsupported names the construct.
   static Result<std::unique_ptr<ChatTemplate>> compile(std::string_view source);
 
-  // Renders with `variables` (an object: messages, add_generation_prompt, bos_token, eos_token, ...).
-  // kInvalidArgument carries the text of raise_exception(); kResourceExhausted past 8 MiB of output or
-  // 10 million evaluation steps.
+  // Renders with `variables` (an object: messages, add_generation_prompt, bos_token, eos_token,
+  // ...). kInvalidArgument carries the text of raise_exception(); kResourceExhausted past 8 MiB of
+  // output or 10 million evaluation steps.
   virtual Result<std::string> render(const nlohmann::json& variables) const = 0;
 };
 

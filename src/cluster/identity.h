@@ -1,5 +1,5 @@
-// Who a device is: a key pair and a self-signed certificate, made once and kept. The device's id is the SHA-256
-// of the certificate (DER), in hex: it cannot be claimed without the key.
+// Who a device is: a key pair and a self-signed certificate, made once and kept. The device's id is
+// the SHA-256 of the certificate (DER), in hex: it cannot be claimed without the key.
 #pragma once
 
 #include <string>
@@ -16,7 +16,8 @@ struct Identity {
   std::string private_key_pem;
 
   // Reads DIR/device.crt and DIR/device.key (mode 0600), or makes and stores them (atomically).
-  // kCorrupt if they are damaged or do not belong together: says which file to remove to get a new identity.
+  // kCorrupt if they are damaged or do not belong together: says which file to remove to get a new
+  // identity.
   static Result<Identity> load_or_create(const std::string& directory);
 };
 

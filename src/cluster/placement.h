@@ -11,14 +11,15 @@ namespace hearth::cluster {
 
 struct PlacementRequest {
   ModelFacts model;
-  int min_devices = 1;             // use at least this many
-  int64_t context_tokens = 0;      // KV cache asked for; 0: none counted
+  int min_devices = 1;         // use at least this many
+  int64_t context_tokens = 0;  // KV cache asked for; 0: none counted
 };
 
-// The plan with the fewest devices, at least min_devices, whose memory holds the model: weights x 1.2 plus KV
-// cache, layers proportional to available memory (every rank at least one), biggest first as head. Only online
-// devices that hold the model's files count. kResourceExhausted or kInvalidArgument say in one sentence what is
-// missing ("ember needs 2 devices and 1 is online"). epoch and token are left to the caller.
+// The plan with the fewest devices, at least min_devices, whose memory holds the model: weights
+// x 1.2 plus KV cache, layers proportional to available memory (every rank at least one), biggest
+// first as head. Only online devices that hold the model's files count. kResourceExhausted or
+// kInvalidArgument say in one sentence what is missing ("ember needs 2 devices and 1 is online").
+// epoch and token are left to the caller.
 Result<Plan> place(const PlacementRequest& request, const std::vector<DeviceView>& devices);
 
 }  // namespace hearth::cluster

@@ -38,7 +38,7 @@ struct DeviceFacts {
   int64_t memory_total_bytes = 0;
   int64_t memory_available_bytes = 0;
   std::vector<std::string> addresses;  // "host:port" of its device port, as it believes
-  int64_t joined_unix_ms = 0;          // when this device first joined the cluster; decides the coordinator
+  int64_t joined_unix_ms = 0;  // when this device first joined the cluster; decides the coordinator
   std::vector<ModelFacts> models;
 };
 
@@ -73,9 +73,9 @@ struct InstanceView {
   std::string model;
   int min_devices = 1;
   int64_t created_unix_ms = 0;
-  Plan plan;                    // empty: nothing fits (`message` says why) or not planned yet
-  std::string message;          // why it waits or failed, for people
-  int failures = 0;             // failed starts in a row
+  Plan plan;            // empty: nothing fits (`message` says why) or not planned yet
+  std::string message;  // why it waits or failed, for people
+  int failures = 0;     // failed starts in a row
 };
 
 enum class RunnerStatus { kStarting, kLoading, kLoaded, kConnecting, kReady, kFailed };

@@ -1,5 +1,5 @@
-// A model as it lies on disk: a .gguf file or a Hugging Face directory, opened, checked, not yet loaded.
-// Start here to load a model; then Tokenizer (tokenizer.h) and RankModel (rank_model.h).
+// A model as it lies on disk: a .gguf file or a Hugging Face directory, opened, checked, not yet
+// loaded. Start here to load a model; then Tokenizer (tokenizer.h) and RankModel (rank_model.h).
 #pragma once
 
 #include <cstdint>
@@ -35,31 +35,33 @@ struct TensorView {
   std::span<const std::byte> bytes;  // exactly rows * columns in the encoding
 };
 
-// Immutable and thread-safe once open. Files are memory-mapped; a page is read when it is touched, so a rank
-// that asks only for its own tensors reads only its own bytes.
+// Immutable and thread-safe once open. Files are memory-mapped; a page is read when it is touched,
+// so a rank that asks only for its own tensors reads only its own bytes.
 class ModelFiles {
  public:
   virtual ~ModelFiles() = default;
 
-  // `path`: a .gguf file or a directory with config.json and *.safetensors. kNotFound, kUnsupported (an
-  // architecture or encoding this build does not know, named) or kCorrupt (file, offset or key, and what was
-  // expected). Every offset and size is checked against the file before use.
+  // `path`: a .gguf file or a directory with config.json and *.safetensors. kNotFound, kUnsupported
+  // (an architecture or encoding this build does not know, named) or kCorrupt (file, offset or key,
+  // and what was expected). Every offset and size is checked against the file before use.
   static Result<std::unique_ptr<ModelFiles>> open(const std::string& path);
 
   virtual const ModelSpec& spec() const = 0;
   virtual const std::string& path() const = 0;
 
-  // Tensor names are Hugging Face's ("model.layers.0.self_attn.q_proj.weight") whatever the file's format.
-  // kNotFound names tensor and file.
+  // Tensor names are Hugging Face's ("model.layers.0.self_attn.q_proj.weight") whatever the file's
+  // format. kNotFound names tensor and file.
   virtual Result<TensorView> tensor(std::string_view name) const = 0;
   virtual bool has_tensor(std::string_view name) const = 0;
 
-  // Bytes in the file of all tensors of `shard` (embedding and head included where the shard holds them).
+  // Bytes in the file of all tensors of `shard` (embedding and head included where the shard holds
+  // them).
   virtual int64_t shard_bytes(const Shard& shard) const = 0;
   // The encoding most of the weights have: "BF16", "Q4_0".
   virtual std::string main_encoding() const = 0;
 
-  // The Jinja chat template, empty if the model has none, and the text of the special tokens it may name.
+  // The Jinja chat template, empty if the model has none, and the text of the special tokens it may
+  // name.
   virtual std::string chat_template() const = 0;
   virtual std::string bos_token() const = 0;
   virtual std::string eos_token() const = 0;

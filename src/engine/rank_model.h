@@ -1,5 +1,5 @@
-// One rank's mathematics: its shard's weights, its KV cache, and a forward pass over a batch of token rows.
-// No sockets, no scheduling: what a step is comes from runtime/.
+// One rank's mathematics: its shard's weights, its KV cache, and a forward pass over a batch of
+// token rows. No sockets, no scheduling: what a step is comes from runtime/.
 #pragma once
 
 #include <cstdint>
@@ -23,15 +23,16 @@ enum class Precision {
 struct LoadOptions {
   Shard shard;
   Precision precision = Precision::kDefault;
-  int threads = 0;                    // 0: one per physical core
-  int64_t kv_tokens = 0;              // room of the KV cache over all sequences; 0: one full context
-  int sequences_max = 16;             // slots
+  int threads = 0;         // 0: one per physical core
+  int64_t kv_tokens = 0;   // room of the KV cache over all sequences; 0: one full context
+  int sequences_max = 16;  // slots
   // Called after each layer with layers done so far; may be empty.
   std::function<void(int layers_done, int layers_total)> progress;
 };
 
-// Rows of one sequence within a step: `rows` consecutive tokens at positions `position`, `position` + 1, ...
-// REQUIRES: position is the number of tokens the slot already holds, or fewer (the rest is dropped).
+// Rows of one sequence within a step: `rows` consecutive tokens at positions `position`, `position`
+// + 1, ... REQUIRES: position is the number of tokens the slot already holds, or fewer (the rest is
+// dropped).
 struct SequenceRows {
   int slot = 0;
   int position = 0;
@@ -41,8 +42,9 @@ struct SequenceRows {
 // One forward pass. Row r of the step belongs to the sequence whose rows cover it, in order.
 struct StepRows {
   std::span<const SequenceRows> sequences;
-  std::span<const int32_t> tokens;      // [rows]; read by the first stage only
-  std::span<const int32_t> logit_rows;  // rows whose logits are wanted, ascending; read by the last stage only
+  std::span<const int32_t> tokens;  // [rows]; read by the first stage only
+  std::span<const int32_t>
+      logit_rows;  // rows whose logits are wanted, ascending; read by the last stage only
 };
 
 // Not thread-safe: one thread calls; the model's own worker threads share the work.
@@ -50,24 +52,26 @@ class RankModel {
  public:
   virtual ~RankModel() = default;
 
-  // Reads and packs the shard's weights and allocates the KV cache. kResourceExhausted says how much memory
-  // was wanted; kCorrupt and kNotFound name the tensor. `files` may be destroyed afterwards.
-  static Result<std::unique_ptr<RankModel>> load(const ModelFiles& files, const LoadOptions& options);
+  // Reads and packs the shard's weights and allocates the KV cache. kResourceExhausted says how
+  // much memory was wanted; kCorrupt and kNotFound name the tensor. `files` may be destroyed
+  // afterwards.
+  static Result<std::unique_ptr<RankModel>> load(const ModelFiles& files,
+                                                 const LoadOptions& options);
 
   virtual const ModelSpec& spec() const = 0;
   virtual const Shard& shard() const = 0;
-  virtual std::string_view isa() const = 0;   // the kernels that run: "avx512"
+  virtual std::string_view isa() const = 0;  // the kernels that run: "avx512"
   virtual int threads() const = 0;
-  virtual int64_t weight_bytes() const = 0;   // packed, resident
-  virtual int kv_tokens() const = 0;          // room over all slots, a multiple of the block size
+  virtual int64_t weight_bytes() const = 0;  // packed, resident
+  virtual int kv_tokens() const = 0;         // room over all slots, a multiple of the block size
   virtual int sequences_max() const = 0;
 
   // Runs the shard's layers.
   //   hidden_in   [rows, hidden]  from the previous stage; empty on the first
   //   hidden_out  [rows, hidden]  for the next stage; empty on the last
   //   logits      [logit_rows, vocab] on the last stage; empty elsewhere
-  // kInvalidArgument for a token, slot or position out of range (nothing is changed), kResourceExhausted when
-  // the KV cache has no room (nothing is changed).
+  // kInvalidArgument for a token, slot or position out of range (nothing is changed),
+  // kResourceExhausted when the KV cache has no room (nothing is changed).
   virtual Result<void> forward(const StepRows& step, std::span<const float> hidden_in,
                                std::span<float> hidden_out, std::span<float> logits) = 0;
 

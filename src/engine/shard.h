@@ -3,8 +3,8 @@
 
 namespace hearth::engine {
 
-// Layers [layer_begin, layer_end). The stage with layer 0 also holds the embedding; the stage with the last
-// layer also holds the final norm and the head.
+// Layers [layer_begin, layer_end). The stage with layer 0 also holds the embedding; the stage with
+// the last layer also holds the final norm and the head.
 struct Shard {
   int layer_begin = 0;
   int layer_end = 0;

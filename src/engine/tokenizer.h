@@ -18,16 +18,17 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // `path`: a .gguf file, a directory with tokenizer.json, or a tokenizer.json. kNotFound, kUnsupported (a
-  // kind of tokenizer not known, named), kCorrupt (key and what was expected).
+  // `path`: a .gguf file, a directory with tokenizer.json, or a tokenizer.json. kNotFound,
+  // kUnsupported (a kind of tokenizer not known, named), kCorrupt (key and what was expected).
   static Result<std::unique_ptr<Tokenizer>> load(const std::string& path);
 
-  // Token ids of `text` (UTF-8; invalid bytes are replaced with U+FFFD). Added tokens written in the text
+  // Token ids of `text` (UTF-8; invalid bytes are replaced with U+FFFD). Added tokens written in
+  // the text
   // (<|im_start|>) become their ids. `add_special` lets the post-processor add BOS and the like.
   virtual std::vector<int32_t> encode(std::string_view text, bool add_special) const = 0;
 
-  // The raw bytes of one token: possibly not whole characters. Unknown ids give nothing. Special tokens give
-  // nothing when `skip_special`.
+  // The raw bytes of one token: possibly not whole characters. Unknown ids give nothing. Special
+  // tokens give nothing when `skip_special`.
   virtual std::string bytes(int32_t id, bool skip_special) const = 0;
 
   // All tokens' bytes in a row, invalid UTF-8 replaced by U+FFFD.

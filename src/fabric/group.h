@@ -1,11 +1,12 @@
 // The ranks of one instance, talking. Start here.
 //
-//   HEARTH_TRY(auto rendezvous, fabric::Rendezvous::listen("0.0.0.0"));     // publish rendezvous->port()
-//   HEARTH_TRY(auto group, fabric::Group::join(std::move(rendezvous), {.rank = 1, .addresses = {...}, ...}));
-//   HEARTH_RETURN_IF_ERROR(group->send(0, kTokens, bytes));
+//   HEARTH_TRY(auto rendezvous, fabric::Rendezvous::listen("0.0.0.0"));     // publish
+//   rendezvous->port() HEARTH_TRY(auto group, fabric::Group::join(std::move(rendezvous), {.rank =
+//   1, .addresses = {...}, ...})); HEARTH_RETURN_IF_ERROR(group->send(0, kTokens, bytes));
 //
-// Failure: when any rank dies, stalls or leaves, every waiting and every later call on every rank returns
-// kUnavailable naming that rank, within 2 s. A group that failed stays failed; make a new one with a new token.
+// Failure: when any rank dies, stalls or leaves, every waiting and every later call on every rank
+// returns kUnavailable naming that rank, within 2 s. A group that failed stays failed; make a new
+// one with a new token.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +21,8 @@
 
 namespace hearth::fabric {
 
-// A listening TCP socket that peers dial first. It carries the exchange of transport addresses and then
-// liveness (a byte every 500 ms each way; 1.5 s of silence or a closed connection is death).
+// A listening TCP socket that peers dial first. It carries the exchange of transport addresses and
+// then liveness (a byte every 500 ms each way; 1.5 s of silence or a closed connection is death).
 class Rendezvous {
  public:
   virtual ~Rendezvous() = default;
@@ -32,7 +33,8 @@ class Rendezvous {
 
 struct GroupOptions {
   int rank = 0;
-  // "host:port" of every rank's Rendezvous, in rank order (own entry unused). The size is the group's size.
+  // "host:port" of every rank's Rendezvous, in rank order (own entry unused). The size is the
+  // group's size.
   std::vector<std::string> addresses;
   // Shared secret of this group and epoch; a connection that does not present it is refused.
   std::string token;
@@ -40,8 +42,8 @@ struct GroupOptions {
   int connect_timeout_ms = 30'000;
 };
 
-// Blocking collectives over the ranks. Calls are made by one thread at a time, in the same order on every
-// rank; `fail` may be called from any thread.
+// Blocking collectives over the ranks. Calls are made by one thread at a time, in the same order on
+// every rank; `fail` may be called from any thread.
 class Group {
  public:
   virtual ~Group() = default;
@@ -49,7 +51,8 @@ class Group {
   // Rendezvous with every other rank, exchanges addresses, connects the transport. kUnavailable or
   // kDeadlineExceeded name the rank that did not come, kPermissionDenied a wrong token.
   // A group of one needs no rendezvous (pass nullptr) and never fails.
-  static Result<std::unique_ptr<Group>> join(std::unique_ptr<Rendezvous> rendezvous, GroupOptions options);
+  static Result<std::unique_ptr<Group>> join(std::unique_ptr<Rendezvous> rendezvous,
+                                             GroupOptions options);
 
   virtual int rank() const = 0;
   virtual int size() const = 0;

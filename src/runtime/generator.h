@@ -1,5 +1,6 @@
-// Asking an instance for tokens. The one interface between those who want answers (HTTP adapters, the command
-// line) and those who compute them (an instance in this process, a runner behind gRPC, another device).
+// Asking an instance for tokens. The one interface between those who want answers (HTTP adapters,
+// the command line) and those who compute them (an instance in this process, a runner behind gRPC,
+// another device).
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@ namespace hearth::runtime {
 
 // What to continue: one of a conversation, a text, or token ids.
 struct ChatPrompt {
-  // JSON array of OpenAI messages ({"role","content"}); rendered with the model's chat template by the head.
+  // JSON array of OpenAI messages ({"role","content"}); rendered with the model's chat template by
+  // the head.
   std::string messages_json;
 };
 struct TextPrompt {
@@ -59,12 +61,12 @@ struct Finished {
 };
 using GenerateEvent = std::variant<Started, Delta, Finished, Error>;
 
-// Called from the generator's thread, one event at a time, in order; the last is Finished or Error, and nothing
-// follows. Must not block for long and must not destroy its own Generation.
+// Called from the generator's thread, one event at a time, in order; the last is Finished or Error,
+// and nothing follows. Must not block for long and must not destroy its own Generation.
 using EventHandler = std::function<void(GenerateEvent)>;
 
-// A request at work. Destroying it cancels: its sequence is freed within one step and the handler is not called
-// once the destructor has returned.
+// A request at work. Destroying it cancels: its sequence is freed within one step and the handler
+// is not called once the destructor has returned.
 class Generation {
  public:
   virtual ~Generation() = default;
@@ -75,9 +77,9 @@ class Generator {
  public:
   virtual ~Generator() = default;
 
-  // Never blocks on computation. Refusals (prompt too long, unknown template variable, queue full) arrive as an
-  // Error event: kInvalidArgument for the request's own faults, kResourceExhausted for a full queue,
-  // kUnavailable when the instance is gone.
+  // Never blocks on computation. Refusals (prompt too long, unknown template variable, queue full)
+  // arrive as an Error event: kInvalidArgument for the request's own faults, kResourceExhausted for
+  // a full queue, kUnavailable when the instance is gone.
   virtual std::unique_ptr<Generation> generate(GenerateRequest request, EventHandler handler) = 0;
 };
 

@@ -35,8 +35,8 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual std::vector<ModelCard> models() = 0;
-  // The generator of a ready instance of `model` (id, alias, or instance id), wherever it runs. kNotFound when no
-  // such model or instance, kUnavailable when there is one that is not ready.
+  // The generator of a ready instance of `model` (id, alias, or instance id), wherever it runs.
+  // kNotFound when no such model or instance, kUnavailable when there is one that is not ready.
   virtual Result<std::shared_ptr<runtime::Generator>> generator(const std::string& model) = 0;
 
   // JSON texts in the shapes of docs/http.md.
@@ -49,8 +49,8 @@ class Backend {
   virtual Result<std::string> place_instance(const PlaceRequest& request) = 0;
   virtual Result<void> delete_instance(const std::string& instance_id) = 0;
 
-  // Calls `changed` (from any thread, must not block) whenever state_json() would differ, until the returned
-  // handle is destroyed.
+  // Calls `changed` (from any thread, must not block) whenever state_json() would differ, until the
+  // returned handle is destroyed.
   virtual std::shared_ptr<void> watch(std::function<void()> changed) = 0;
 };
 

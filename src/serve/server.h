@@ -17,11 +17,13 @@ struct ServerOptions {
   std::string version;
 };
 
-// Runs on its own threads from start() until destroyed; destruction closes connections and waits. Thread-safe.
+// Runs on its own threads from start() until destroyed; destruction closes connections and waits.
+// Thread-safe.
 class Server {
  public:
   virtual ~Server() = default;
-  // `backend` must outlive the server. kAlreadyExists when the port is taken, with what to do about it.
+  // `backend` must outlive the server. kAlreadyExists when the port is taken, with what to do about
+  // it.
   static Result<std::unique_ptr<Server>> start(Backend& backend, const ServerOptions& options);
   virtual int port() const = 0;
 };
