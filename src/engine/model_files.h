@@ -32,7 +32,7 @@ struct TensorView {
   Encoding encoding = Encoding::kF32;
   int64_t rows = 0;
   int64_t columns = 0;
-  std::span<const std::byte> bytes;  // exactly rows * columns in the encoding
+  std::span<const std::byte> bytes;  // exactly rows * columns in the encoding; not necessarily aligned
 };
 
 // Immutable and thread-safe once open. Files are memory-mapped; a page is read when it is touched,

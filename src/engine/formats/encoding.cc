@@ -11,11 +11,16 @@ struct Geometry {
 
 constexpr Geometry geometry(Encoding encoding) {
   switch (encoding) {
-    case Encoding::kF32: return {"F32", 1, 4};
-    case Encoding::kF16: return {"F16", 1, 2};
-    case Encoding::kBF16: return {"BF16", 1, 2};
-    case Encoding::kQ8_0: return {"Q8_0", 32, 34};
-    case Encoding::kQ4_0: return {"Q4_0", 32, 18};
+    case Encoding::kF32:
+      return {"F32", 1, 4};
+    case Encoding::kF16:
+      return {"F16", 1, 2};
+    case Encoding::kBF16:
+      return {"BF16", 1, 2};
+    case Encoding::kQ8_0:
+      return {"Q8_0", 32, 34};
+    case Encoding::kQ4_0:
+      return {"Q4_0", 32, 18};
   }
   return {"unknown", 1, 1};
 }

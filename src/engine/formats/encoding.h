@@ -12,7 +12,8 @@ namespace hearth::engine {
 // The product of `dimensions`; nothing if one is negative or the product exceeds int64_t.
 std::optional<int64_t> element_count(std::span<const int64_t> dimensions);
 
-// Bytes of `elements` numbers stored in blocks; nothing if they do not fill whole blocks or overflow.
+// Bytes of `elements` numbers stored in blocks; nothing if they do not fill whole blocks or
+// overflow.
 std::optional<int64_t> blocks_to_bytes(int64_t elements, int64_t block_elements,
                                        int64_t block_bytes);
 

@@ -55,14 +55,9 @@ Result<void> check_json_limits(std::string_view text, const std::string& file,
 Result<json> parse_json(std::string_view text, const std::string& file, const JsonLimits& limits,
                         std::string_view skip_key) {
   HEARTH_RETURN_IF_ERROR(check_json_limits(text, file, limits));
-  bool skipping = false;
   const auto keep = [&](int depth, json::parse_event_t event, json& parsed) {
-    if (depth != 1) return true;
-    if (event == json::parse_event_t::key) {
-      skipping = parsed.get_ref<const std::string&>() == skip_key;
-      return !skipping;
-    }
-    return true;
+    return depth != 1 || event != json::parse_event_t::key ||
+           parsed.get_ref<const std::string&>() != skip_key;
   };
   try {
     return skip_key.empty() ? json::parse(text) : json::parse(text, keep);
@@ -70,9 +65,9 @@ Result<json> parse_json(std::string_view text, const std::string& file, const Js
     // what() is "[json.exception.parse_error.101] parse error at line 1, column 2: ...".
     const std::string_view what = e.what();
     const size_t begin = what.find("] ");
-    return Error(Code::kCorrupt,
-                 file + ": " +
-                     std::string(begin == std::string_view::npos ? what : what.substr(begin + 2)));
+    return Error(
+        Code::kCorrupt,
+        file + ": " + std::string(begin == std::string_view::npos ? what : what.substr(begin + 2)));
   }
 }
 

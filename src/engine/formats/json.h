@@ -1,5 +1,5 @@
-// JSON from files nobody vouches for: depth and number of values are bounded before anything is built, and
-// every wrong key is named.
+// JSON from files nobody vouches for: depth and number of values are bounded before anything is
+// built, and every wrong key is named.
 #pragma once
 
 #include <cstdint>
@@ -19,13 +19,13 @@ struct JsonLimits {
   int depth_max = 32;
 };
 
-// Depth, values and bytes within `limits`? kCorrupt names the file, the bound and the offset. Looks only at brackets, commas
-// and strings; whether the text is JSON is the parser's business.
+// Depth, values and bytes within `limits`? kCorrupt names the file, the bound and the offset. Looks
+// only at brackets, commas and strings; whether the text is JSON is the parser's business.
 Result<void> check_json_limits(std::string_view text, const std::string& file,
                                const JsonLimits& limits);
 
-// The document; kCorrupt with file and offset if it is not JSON or is past `limits`. A non-empty `skip_key`
-// names a key of the top object whose value is checked but not kept.
+// The document; kCorrupt with file and offset if it is not JSON or is past `limits`. A non-empty
+// `skip_key` names a key of the top object whose value is checked but not kept.
 Result<nlohmann::json> parse_json(std::string_view text, const std::string& file,
                                   const JsonLimits& limits, std::string_view skip_key = {});
 
@@ -36,8 +36,8 @@ Result<std::optional<nlohmann::json>> read_optional_json_file(const std::string&
                                                               const JsonLimits& limits,
                                                               std::string_view skip_key = {});
 
-// Typed access to the keys of one object. A key that is absent or null counts as missing. Each error names
-// the place (`where`, as "config.json: rope_scaling"), the key, and what was expected.
+// Typed access to the keys of one object. A key that is absent or null counts as missing. Each
+// error names the place (`where`, as "config.json: rope_scaling"), the key, and what was expected.
 class JsonObject {
  public:
   // kCorrupt unless `value` is an object. It must outlive this.

@@ -10,12 +10,13 @@
 
 namespace hearth::engine {
 
-// Owns the mapping; movable. The bytes stay valid until destruction, also across moves. Pages are read when
-// touched. REQUIRES of the world: nobody truncates the file while it is mapped (the kernel answers a read
-// past the new end with SIGBUS).
+// Owns the mapping; movable. The bytes stay valid until destruction, also across moves. Pages are
+// read when touched. REQUIRES of the world: nobody truncates the file while it is mapped (the
+// kernel answers a read past the new end with SIGBUS).
 class MappedFile {
  public:
-  // kNotFound, kPermissionDenied, kInvalidArgument (not a regular file) or kInternal; each names the path.
+  // kNotFound, kPermissionDenied, kInvalidArgument (not a regular file) or kInternal; each names
+  // the path.
   static Result<MappedFile> open(const std::string& path);
 
   MappedFile(MappedFile&& other) noexcept;

@@ -24,8 +24,8 @@ struct FileTensor {
   std::span<const std::byte> bytes;
 };
 
-// The view of a tensor whose encoding is known; kUnsupported names tensor and type. Leading dimensions fold
-// into rows; a vector or scalar is one row.
+// The view of a tensor whose encoding is known; kUnsupported names tensor and type. Leading
+// dimensions fold into rows; a vector or scalar is one row.
 Result<TensorView> view_of(const FileTensor& tensor, const std::string& file);
 
 // A byte range of a file with the name of its tensor.

@@ -1,0 +1,183 @@
+#include "engine/formats/hf_directory.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "engine/formats/hf_config.h"
+#include "engine/formats/json.h"
+#include "engine/formats/safetensors.h"
+
+namespace hearth::engine {
+namespace {
+
+using nlohmann::json;
+
+constexpr JsonLimits kConfigLimits{};
+constexpr JsonLimits kIndexLimits{.bytes_max = 64 << 20, .values_max = 1'000'000, .depth_max = 8};
+constexpr JsonLimits kTokenizerLimits{
+    .bytes_max = 128 << 20, .values_max = 8'000'000, .depth_max = 32};
+constexpr size_t kShardFilesMax = 4096;
+constexpr size_t kTemplateBytesMax = 4 << 20;
+
+// tokenizer_config.json holds special tokens as strings or as objects with "content".
+Result<std::string> special_token(const JsonObject& config, std::string_view key) {
+  const json* value = config.find(key);
+  if (value == nullptr) return std::string();
+  if (value->is_string()) return value->get<std::string>();
+  HEARTH_TRY(const JsonObject token, config.object(key));
+  return token.text("content");
+}
+
+// A string, or a list of {name, template} of which "default" is the chat template.
+Result<std::string> chat_template_of(const JsonObject& config) {
+  const json* value = config.find("chat_template");
+  if (value == nullptr) return std::string();
+  if (value->is_string()) return value->get<std::string>();
+  HEARTH_TRY(const json* list, config.array("chat_template"));
+  for (const json& entry : *list) {
+    HEARTH_TRY(const JsonObject named, JsonObject::of(entry, config.where() + ": chat_template"));
+    HEARTH_TRY(const std::string name, named.text("name"));
+    if (name == "default") return named.text("template");
+  }
+  return std::string();
+}
+
+// The id of an added token in tokenizer_config.json (added_tokens_decoder) or else in
+// tokenizer.json (added_tokens); -1 if neither knows it.
+Result<int32_t> added_token_id(const std::string& directory, const JsonObject& config,
+                               const std::string& token) {
+  if (const json* decoder = config.find("added_tokens_decoder");
+      decoder != nullptr && decoder->is_object()) {
+    for (const auto& [id, entry] : decoder->items()) {
+      const bool digits =
+          !id.empty() && id.size() <= 9 &&
+          std::all_of(id.begin(), id.end(), [](char c) { return c >= '0' && c <= '9'; });
+      if (digits && entry.is_object() && entry.value("content", json()) == token) {
+        return static_cast<int32_t>(std::stol(id));
+      }
+    }
+  }
+  const std::string path = directory + "/tokenizer.json";
+  HEARTH_TRY(const std::optional<json> tokenizer,
+             read_optional_json_file(path, kTokenizerLimits, "model"));
+  if (!tokenizer || !tokenizer->is_object()) return -1;
+  for (const json& entry : tokenizer->value("added_tokens", json::array())) {
+    if (!entry.is_object() || entry.value("content", json()) != token) continue;
+    HEARTH_TRY(const JsonObject added, JsonObject::of(entry, path + ": added_tokens"));
+    HEARTH_TRY(const int64_t id, added.integer("id", 0, INT32_MAX));
+    return static_cast<int32_t>(id);
+  }
+  return -1;
+}
+
+// Chat template and special tokens. A newer repository keeps the template in a file of its own,
+// which wins.
+Result<void> read_tokenizer_config(const std::string& directory, OpenedModel& model) {
+  const std::string path = directory + "/tokenizer_config.json";
+  HEARTH_TRY(const std::optional<json> document, read_optional_json_file(path, kConfigLimits));
+  if (document) {
+    HEARTH_TRY(const JsonObject config, JsonObject::of(*document, path));
+    HEARTH_TRY(model.bos_token, special_token(config, "bos_token"));
+    HEARTH_TRY(model.eos_token, special_token(config, "eos_token"));
+    HEARTH_TRY(model.chat_template, chat_template_of(config));
+    if (!model.eos_token.empty()) {
+      HEARTH_TRY(const int32_t id, added_token_id(directory, config, model.eos_token));
+      std::vector<int32_t>& ids = model.spec.eos_ids;
+      const bool known = std::find(ids.begin(), ids.end(), id) != ids.end();
+      if (id >= 0 && id < model.spec.vocab && !known) ids.push_back(id);
+    }
+  }
+  const Result<MappedFile> file = MappedFile::open(directory + "/chat_template.jinja");
+  if (!file.ok()) {
+    if (file.error().code() == Code::kNotFound) return {};
+    return file.error();
+  }
+  if (file->bytes().size() > kTemplateBytesMax) {
+    return Error(Code::kCorrupt, file->path() + ": more than 4 MiB");
+  }
+  model.chat_template = file->text();
+  return {};
+}
+
+// Adds the file's tensors to the table. `only` non-null: just those that the index places in this
+// file.
+Result<void> add_file(const std::string& path, const std::set<std::string>* only,
+                      OpenedModel& model) {
+  HEARTH_TRY(MappedFile file, MappedFile::open(path));
+  HEARTH_TRY(const std::vector<FileTensor> tensors, parse_safetensors(file.bytes(), path));
+  size_t added = 0;
+  for (const FileTensor& tensor : tensors) {
+    if (only != nullptr && !only->contains(tensor.name)) continue;
+    ++added;
+    // A tensor of another type, as an attention mask, matters only if the model's graph names it.
+    const bool named = tensor.name.ends_with(".weight") || tensor.name.ends_with(".bias");
+    if (!tensor.encoding && !named) continue;
+    HEARTH_TRY(const TensorView view, view_of(tensor, path));
+    model.tensors.emplace(tensor.name, view);
+  }
+  if (only != nullptr && added != only->size()) {
+    for (const std::string& name : *only) {
+      const bool held = std::any_of(tensors.begin(), tensors.end(),
+                                    [&](const FileTensor& tensor) { return tensor.name == name; });
+      if (!held) {
+        return Error(Code::kCorrupt, path + ": tensor " + name +
+                                         " is missing, expected by model.safetensors.index.json");
+      }
+    }
+  }
+  model.files.push_back(std::move(file));
+  return {};
+}
+
+Result<void> add_shards(const std::string& directory, const json& index, const std::string& where,
+                        OpenedModel& model) {
+  HEARTH_TRY(const JsonObject object, JsonObject::of(index, where));
+  HEARTH_TRY(const JsonObject checked, object.object("weight_map"));
+  std::map<std::string, std::set<std::string>> names_of_file;
+  for (const auto& [tensor, file] : object.find("weight_map")->items()) {
+    HEARTH_TRY(const std::string name, checked.text(tensor));
+    const bool plain = name.find('/') == std::string::npos && name.ends_with(".safetensors");
+    if (!plain) return checked.wrong(tensor, "the name of a .safetensors file in the same folder");
+    names_of_file[name].insert(tensor);
+  }
+  if (names_of_file.size() > kShardFilesMax) {
+    return object.wrong("weight_map", "at most 4096 different files");
+  }
+  for (const auto& [name, tensors] : names_of_file) {
+    HEARTH_RETURN_IF_ERROR(add_file(directory + "/" + name, &tensors, model));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<OpenedModel> open_hf_directory(const std::string& directory) {
+  OpenedModel model;
+  const std::string config_path = directory + "/config.json";
+  HEARTH_TRY(const json config, read_json_file(config_path, kConfigLimits));
+  HEARTH_TRY(model.spec, spec_of_config(config, config_path));
+  const std::filesystem::path folder = std::filesystem::path(directory).lexically_normal();
+  model.spec.name = (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+
+  const std::string generation_path = directory + "/generation_config.json";
+  HEARTH_TRY(const std::optional<json> generation,
+             read_optional_json_file(generation_path, kConfigLimits));
+  if (generation) {
+    HEARTH_RETURN_IF_ERROR(apply_generation_config(*generation, generation_path, model.spec));
+  }
+  HEARTH_RETURN_IF_ERROR(read_tokenizer_config(directory, model));
+
+  const std::string index_path = directory + "/model.safetensors.index.json";
+  HEARTH_TRY(const std::optional<json> index, read_optional_json_file(index_path, kIndexLimits));
+  if (index) {
+    HEARTH_RETURN_IF_ERROR(add_shards(directory, *index, index_path, model));
+  } else {
+    HEARTH_RETURN_IF_ERROR(add_file(directory + "/model.safetensors", nullptr, model));
+  }
+  if (!model.tensors.contains("lm_head.weight")) model.spec.tied_embedding = true;
+  return model;
+}
+
+}  // namespace hearth::engine

@@ -1,0 +1,78 @@
+#include "engine/model_files.h"
+
+#include <array>
+#include <filesystem>
+
+#include "engine/formats/gguf_model.h"
+#include "engine/formats/hf_directory.h"
+#include "engine/formats/spec_check.h"
+
+namespace hearth::engine {
+namespace {
+
+class OpenedModelFiles final : public ModelFiles {
+ public:
+  OpenedModelFiles(std::string path, OpenedModel model)
+      : path_(std::move(path)),
+        model_(std::move(model)),
+        expected_(expected_tensors(model_.spec)) {}
+
+  const ModelSpec& spec() const override { return model_.spec; }
+  const std::string& path() const override { return path_; }
+
+  Result<TensorView> tensor(std::string_view name) const override {
+    const auto found = model_.tensors.find(name);
+    if (found != model_.tensors.end()) return found->second;
+    return Error(Code::kNotFound, path_ + ": no tensor " + std::string(name));
+  }
+
+  bool has_tensor(std::string_view name) const override { return model_.tensors.contains(name); }
+
+  int64_t shard_bytes(const Shard& shard) const override {
+    const bool last = shard.last(model_.spec.layers);
+    int64_t bytes = 0;
+    for (const ExpectedTensor& tensor : expected_) {
+      const bool embedding = tensor.layer == ExpectedTensor::kEmbedding;
+      const bool held = embedding ? shard.first() || (last && model_.spec.tied_embedding)
+                        : tensor.layer == ExpectedTensor::kHead
+                            ? last
+                            : tensor.layer >= shard.layer_begin && tensor.layer < shard.layer_end;
+      if (held) bytes += static_cast<int64_t>(model_.tensors.at(tensor.name).bytes.size());
+    }
+    return bytes;
+  }
+
+  std::string main_encoding() const override {
+    std::map<Encoding, size_t> bytes;
+    for (const ExpectedTensor& tensor : expected_) {
+      const TensorView& view = model_.tensors.at(tensor.name);
+      bytes[view.encoding] += view.bytes.size();
+    }
+    const auto most =
+        std::max_element(bytes.begin(), bytes.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
+    return std::string(to_string(most->first));
+  }
+
+  std::string chat_template() const override { return model_.chat_template; }
+  std::string bos_token() const override { return model_.bos_token; }
+  std::string eos_token() const override { return model_.eos_token; }
+
+ private:
+  std::string path_;
+  OpenedModel model_;
+  std::vector<ExpectedTensor> expected_;  // each is in model_.tensors
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ModelFiles>> ModelFiles::open(const std::string& path) {
+  std::error_code ignored;  // what cannot be looked at is opened as a file, which says why
+  const bool directory = std::filesystem::is_directory(path, ignored);
+  HEARTH_TRY(OpenedModel model, directory ? open_hf_directory(path) : open_gguf(path));
+  HEARTH_RETURN_IF_ERROR(check_spec(model.spec, path));
+  HEARTH_RETURN_IF_ERROR(check_tensors(model.spec, model.tensors, path));
+  return std::unique_ptr<ModelFiles>(std::make_unique<OpenedModelFiles>(path, std::move(model)));
+}
+
+}  // namespace hearth::engine
