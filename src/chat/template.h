@@ -1,5 +1,8 @@
 // Chat templates: the Jinja subset that models' templates are written in, rendered with limits.
-// Source: https://jinja.palletsprojects.com/en/stable/templates/.
+// Source: https://jinja.palletsprojects.com/en/stable/templates/; settings and extra functions
+// (trim_blocks, lstrip_blocks, loop controls, tojson, raise_exception, strftime_now, generation)
+// are those of Hugging Face transformers:
+// https://huggingface.co/docs/transformers/chat_templating_writing.
 #pragma once
 
 #include <memory>
@@ -19,10 +22,13 @@ class ChatTemplate {
   // kInvalidArgument names line and what was expected; kUnsupported names the construct.
   static Result<std::unique_ptr<ChatTemplate>> compile(std::string_view source);
 
-  // Renders with `variables` (an object: messages, add_generation_prompt, bos_token, eos_token,
-  // ...). kInvalidArgument carries the text of raise_exception(); kResourceExhausted past 8 MiB of
-  // output or 10 million evaluation steps.
-  virtual Result<std::string> render(const nlohmann::json& variables) const = 0;
+  // Renders with `variables`, an object: messages, add_generation_prompt, bos_token, eos_token, ...
+  // Its order of keys is the order in which templates see them. The text is valid UTF-8 if
+  // `variables` are. kInvalidArgument carries the text of raise_exception(), or names the line and
+  // what is wrong with the variables; kUnsupported names an operation the subset does not have;
+  // kResourceExhausted past 8 MiB of output, 256 MiB of intermediate values, 10 million evaluation
+  // steps or too deep a recursion.
+  virtual Result<std::string> render(const nlohmann::ordered_json& variables) const = 0;
 };
 
 // The template for models that carry none: ChatML.
