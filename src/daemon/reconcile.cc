@@ -1,0 +1,120 @@
+#include "daemon/reconcile.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "daemon/address.h"
+
+namespace hearth::daemon {
+namespace {
+
+using cluster::ClusterView;
+using cluster::InstanceView;
+using cluster::RunnerStatus;
+using cluster::RunnerView;
+
+bool planned_here(const ClusterView& view, const RunnerView& runner) {
+  const auto instance = view.instances.find(runner.instance);
+  if (instance == view.instances.end()) return false;
+  const cluster::Plan& plan = instance->second.plan;
+  return plan.epoch == runner.epoch && runner.rank >= 0 &&
+         runner.rank < static_cast<int>(plan.ranks.size()) &&
+         plan.ranks[runner.rank].device == view.self;
+}
+
+// What is known of a rank: this device's own runners first-hand, the others' as they report
+// themselves.
+const RunnerView* find_rank(const ClusterView& view, const std::vector<LocalRunner>& local,
+                            const InstanceView& instance, int rank) {
+  const auto matches = [&](const RunnerView& runner) {
+    return runner.instance == instance.id && runner.epoch == instance.plan.epoch &&
+           runner.rank == rank;
+  };
+  if (instance.plan.ranks[rank].device == view.self) {
+    const auto own = std::ranges::find_if(local, matches, &LocalRunner::view);
+    return own == local.end() ? nullptr : &own->view;
+  }
+  const auto other = std::ranges::find_if(view.runners, [&](const RunnerView& runner) {
+    return matches(runner) && runner.device == instance.plan.ranks[rank].device;
+  });
+  return other == view.runners.end() ? nullptr : &*other;
+}
+
+bool is_loaded(RunnerStatus status) {
+  return status == RunnerStatus::kLoaded || status == RunnerStatus::kConnecting ||
+         status == RunnerStatus::kReady;
+}
+
+// The rendezvous addresses of all ranks, or nothing while one is not loaded or not reachable.
+std::optional<std::vector<std::string>> rendezvous(const ClusterView& view,
+                                                   const std::vector<LocalRunner>& local,
+                                                   const InstanceView& instance, int own_rank) {
+  std::vector<std::string> addresses;
+  for (int rank = 0; rank < static_cast<int>(instance.plan.ranks.size()); ++rank) {
+    const RunnerView* runner = find_rank(view, local, instance, rank);
+    if (runner == nullptr || !is_loaded(runner->status)) return std::nullopt;
+    if (rank == own_rank) {
+      addresses.emplace_back();
+      continue;
+    }
+    if (runner->device == view.self) {
+      addresses.push_back(join_address("127.0.0.1", runner->rendezvous_port));
+      continue;
+    }
+    const auto device = view.devices.find(runner->device);
+    if (device == view.devices.end() || device->second.reachable_at.empty()) return std::nullopt;
+    addresses.push_back(
+        join_address(split_address(device->second.reachable_at).host, runner->rendezvous_port));
+  }
+  return addresses;
+}
+
+void plan_starts(const ClusterView& view, const std::vector<LocalRunner>& local,
+                 const InstanceView& instance, std::vector<StartRunner>* starts) {
+  const int world_size = static_cast<int>(instance.plan.ranks.size());
+  for (int rank = 0; rank < world_size; ++rank) {
+    const cluster::RankPlan& shard = instance.plan.ranks[rank];
+    if (shard.device != view.self) continue;
+    const bool occupied = std::ranges::any_of(local, [&](const LocalRunner& runner) {
+      return runner.view.instance == instance.id &&
+             (runner.view.epoch != instance.plan.epoch || runner.view.rank == rank);
+    });
+    if (occupied) continue;
+    starts->push_back({.instance = instance.id,
+                       .epoch = instance.plan.epoch,
+                       .rank = rank,
+                       .world_size = world_size,
+                       .model = instance.model,
+                       .layer_begin = shard.layer_begin,
+                       .layer_end = shard.layer_end});
+  }
+}
+
+}  // namespace
+
+Actions reconcile(const ClusterView& view, const std::vector<LocalRunner>& local) {
+  Actions actions;
+  for (const LocalRunner& runner : local) {
+    if (runner.stopping) continue;
+    const RunnerView& own = runner.view;
+    if (!planned_here(view, own)) {
+      actions.stop.push_back({.instance = own.instance, .epoch = own.epoch, .rank = own.rank});
+      continue;
+    }
+    if (own.status != RunnerStatus::kLoaded || runner.connect_asked) continue;
+    const InstanceView& instance = view.instances.at(own.instance);
+    if (auto addresses = rendezvous(view, local, instance, own.rank)) {
+      actions.connect.push_back({.instance = own.instance,
+                                 .epoch = own.epoch,
+                                 .rank = own.rank,
+                                 .addresses = *std::move(addresses),
+                                 .token = instance.plan.token});
+    }
+  }
+  for (const auto& [id, instance] : view.instances) {
+    plan_starts(view, local, instance, &actions.start);
+  }
+  return actions;
+}
+
+}  // namespace hearth::daemon

@@ -1,0 +1,62 @@
+// What this device must do so that its runners match the cluster's plans. A pure function: the
+// processes are runner_host.h's.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cluster/view.h"
+
+namespace hearth::daemon {
+
+// A runner of this device, from the moment it is wanted until its process is gone.
+struct LocalRunner {
+  cluster::RunnerView view;
+  bool connect_asked = false;  // a ConnectRunner was already acted upon
+  bool stopping = false;       // a StopRunner was already acted upon
+};
+
+struct StartRunner {
+  InstanceId instance;
+  int64_t epoch = 0;
+  int rank = 0;
+  int world_size = 1;
+  std::string model;
+  int layer_begin = 0;
+  int layer_end = 0;
+};
+
+struct ConnectRunner {
+  InstanceId instance;
+  int64_t epoch = 0;
+  int rank = 0;
+  std::vector<std::string>
+      addresses;  // "host:port" of every rank's rendezvous; empty text for its own
+  std::string token;
+};
+
+struct StopRunner {
+  InstanceId instance;
+  int64_t epoch = 0;
+  int rank = 0;
+};
+
+struct Actions {
+  std::vector<StopRunner> stop;
+  std::vector<StartRunner> start;
+  std::vector<ConnectRunner> connect;
+  bool empty() const { return stop.empty() && start.empty() && connect.empty(); }
+};
+
+// Rules:
+// - a rank of a current plan on this device has a runner; one that failed stays, so that it is
+// reported, until
+//   the coordinator plans a new epoch;
+// - a runner of a deleted instance or another epoch is stopped, and its successor starts when it is
+// gone, so that
+//   the memory of both is never needed at once;
+// - a loaded runner is connected once every rank of its epoch is loaded and this device knows where
+// to reach it.
+Actions reconcile(const cluster::ClusterView& view, const std::vector<LocalRunner>& local);
+
+}  // namespace hearth::daemon

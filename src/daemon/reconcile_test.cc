@@ -1,0 +1,176 @@
+#include "daemon/reconcile.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace hearth::daemon {
+namespace {
+
+using cluster::ClusterView;
+using cluster::DeviceStatus;
+using cluster::InstanceView;
+using cluster::RunnerStatus;
+using cluster::RunnerView;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+const DeviceId kSelf("self");
+const DeviceId kOther("other");
+const InstanceId kInstance("instance");
+
+// Two devices; one instance of six layers: this device the head, the other the second stage.
+ClusterView two_stages(int64_t epoch = 3) {
+  ClusterView view;
+  view.self = kSelf;
+  view.devices[kSelf] = {.facts = {.id = kSelf}, .status = DeviceStatus::kOnline};
+  view.devices[kOther] = {
+      .facts = {.id = kOther}, .status = DeviceStatus::kOnline, .reachable_at = "10.0.0.2:52416"};
+  InstanceView instance{.id = kInstance, .model = "ember", .min_devices = 2};
+  instance.plan = {.epoch = epoch,
+                   .token = "secret",
+                   .ranks = {{.device = kSelf, .layer_begin = 0, .layer_end = 4},
+                             {.device = kOther, .layer_begin = 4, .layer_end = 6}}};
+  view.instances[kInstance] = instance;
+  return view;
+}
+
+LocalRunner own(RunnerStatus status, int64_t epoch = 3) {
+  return {.view = {.device = kSelf,
+                   .instance = kInstance,
+                   .epoch = epoch,
+                   .rank = 0,
+                   .status = status,
+                   .rendezvous_port = status == RunnerStatus::kLoaded ? 40000 : 0}};
+}
+
+RunnerView other(RunnerStatus status, int64_t epoch = 3) {
+  return {.device = kOther,
+          .instance = kInstance,
+          .epoch = epoch,
+          .rank = 1,
+          .status = status,
+          .rendezvous_port = 40001};
+}
+
+TEST(Reconcile, StartsTheRankPlannedForThisDevice) {
+  const Actions actions = reconcile(two_stages(), {});
+  ASSERT_THAT(actions.start, SizeIs(1));
+  const StartRunner& start = actions.start[0];
+  EXPECT_EQ(start.instance, kInstance);
+  EXPECT_EQ(start.epoch, 3);
+  EXPECT_EQ(start.rank, 0);
+  EXPECT_EQ(start.world_size, 2);
+  EXPECT_EQ(start.model, "ember");
+  EXPECT_EQ(start.layer_begin, 0);
+  EXPECT_EQ(start.layer_end, 4);
+  EXPECT_THAT(actions.stop, IsEmpty());
+  EXPECT_THAT(actions.connect, IsEmpty());
+}
+
+TEST(Reconcile, DoesNothingWhileARunnerIsAtWork) {
+  for (const auto status : {RunnerStatus::kStarting, RunnerStatus::kLoading,
+                            RunnerStatus::kConnecting, RunnerStatus::kReady}) {
+    EXPECT_TRUE(reconcile(two_stages(), {own(status)}).empty());
+  }
+}
+
+TEST(Reconcile, IgnoresInstancesOfOtherDevices) {
+  ClusterView view = two_stages();
+  view.instances[kInstance].plan.ranks.erase(view.instances[kInstance].plan.ranks.begin());
+  EXPECT_TRUE(reconcile(view, {}).empty());
+}
+
+TEST(Reconcile, LeavesAFailedRunnerForTheCoordinator) {
+  EXPECT_TRUE(reconcile(two_stages(), {own(RunnerStatus::kFailed)}).empty());
+}
+
+TEST(Reconcile, StopsRunnersOfDeletedInstances) {
+  ClusterView view = two_stages();
+  view.instances.clear();
+  const Actions actions = reconcile(view, {own(RunnerStatus::kReady)});
+  ASSERT_THAT(actions.stop, SizeIs(1));
+  EXPECT_EQ(actions.stop[0].instance, kInstance);
+  EXPECT_EQ(actions.stop[0].epoch, 3);
+  EXPECT_THAT(actions.start, IsEmpty());
+}
+
+TEST(Reconcile, StopsRunnersWhenTheirInstanceWaits) {
+  ClusterView view = two_stages();
+  view.instances[kInstance].plan = {.epoch = 4};
+  EXPECT_THAT(reconcile(view, {own(RunnerStatus::kReady)}).stop, SizeIs(1));
+}
+
+TEST(Reconcile, ANewEpochStartsOnlyWhenTheOldRunnerIsGone) {
+  LocalRunner old = own(RunnerStatus::kFailed);
+  Actions actions = reconcile(two_stages(4), {old});
+  EXPECT_THAT(actions.stop, SizeIs(1));
+  EXPECT_THAT(actions.start, IsEmpty());
+
+  old.stopping = true;
+  EXPECT_TRUE(reconcile(two_stages(4), {old}).empty());
+
+  actions = reconcile(two_stages(4), {});
+  EXPECT_THAT(actions.stop, IsEmpty());
+  ASSERT_THAT(actions.start, SizeIs(1));
+  EXPECT_EQ(actions.start[0].epoch, 4);
+}
+
+TEST(Reconcile, StopsARankThatMovedAway) {
+  ClusterView view = two_stages();
+  std::swap(view.instances[kInstance].plan.ranks[0], view.instances[kInstance].plan.ranks[1]);
+  EXPECT_THAT(reconcile(view, {own(RunnerStatus::kReady)}).stop, SizeIs(1));
+}
+
+TEST(Reconcile, ConnectsOnceEveryRankIsLoaded) {
+  ClusterView view = two_stages();
+  EXPECT_TRUE(reconcile(view, {own(RunnerStatus::kLoaded)}).empty());
+
+  view.runners = {other(RunnerStatus::kLoading)};
+  EXPECT_TRUE(reconcile(view, {own(RunnerStatus::kLoaded)}).empty());
+
+  view.runners = {other(RunnerStatus::kLoaded, 2)};  // of an older epoch
+  EXPECT_TRUE(reconcile(view, {own(RunnerStatus::kLoaded)}).empty());
+
+  view.runners = {other(RunnerStatus::kLoaded)};
+  const Actions actions = reconcile(view, {own(RunnerStatus::kLoaded)});
+  ASSERT_THAT(actions.connect, SizeIs(1));
+  EXPECT_THAT(actions.connect[0].addresses, ElementsAre("", "10.0.0.2:40001"));
+  EXPECT_EQ(actions.connect[0].token, "secret");
+}
+
+TEST(Reconcile, ConnectsWhenTheOtherRankIsAlreadyConnecting) {
+  ClusterView view = two_stages();
+  view.runners = {other(RunnerStatus::kConnecting)};
+  LocalRunner loaded = own(RunnerStatus::kLoaded);
+  EXPECT_THAT(reconcile(view, {loaded}).connect, SizeIs(1));
+  loaded.connect_asked = true;
+  EXPECT_TRUE(reconcile(view, {loaded}).empty());
+}
+
+TEST(Reconcile, WaitsForAnAddress) {
+  ClusterView view = two_stages();
+  view.runners = {other(RunnerStatus::kLoaded)};
+  view.devices[kOther].reachable_at.clear();
+  EXPECT_TRUE(reconcile(view, {own(RunnerStatus::kLoaded)}).empty());
+}
+
+TEST(Reconcile, KeepsIpv6HostsWhole) {
+  ClusterView view = two_stages();
+  view.runners = {other(RunnerStatus::kLoaded)};
+  view.devices[kOther].reachable_at = "[fd00::2]:52416";
+  const Actions actions = reconcile(view, {own(RunnerStatus::kLoaded)});
+  ASSERT_THAT(actions.connect, SizeIs(1));
+  EXPECT_EQ(actions.connect[0].addresses[1], "[fd00::2]:40001");
+}
+
+TEST(Reconcile, ARankOnItsOwnConnectsToNobody) {
+  ClusterView view = two_stages();
+  view.instances[kInstance].plan.ranks.pop_back();
+  const Actions actions = reconcile(view, {own(RunnerStatus::kLoaded)});
+  ASSERT_THAT(actions.connect, SizeIs(1));
+  EXPECT_THAT(actions.connect[0].addresses, ElementsAre(""));
+}
+
+}  // namespace
+}  // namespace hearth::daemon
