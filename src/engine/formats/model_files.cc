@@ -1,7 +1,8 @@
 #include "engine/model_files.h"
 
-#include <array>
+#include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "engine/formats/gguf_model.h"
 #include "engine/formats/hf_directory.h"

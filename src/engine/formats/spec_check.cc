@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cmath>
+#include <set>
 
 namespace hearth::engine {
 namespace {
@@ -119,19 +120,28 @@ std::vector<ExpectedTensor> expected_tensors(const ModelSpec& spec) {
 
 Result<void> check_tensors(const ModelSpec& spec, const TensorTable& table,
                            const std::string& file) {
-  const auto shape = [](int64_t rows, int64_t columns) {
-    return fmt::format("[{}, {}]", rows, columns);
-  };
-  for (const ExpectedTensor& expected : expected_tensors(spec)) {
+  std::set<std::string_view> names;
+  const std::vector<ExpectedTensor> tensors = expected_tensors(spec);
+  for (const ExpectedTensor& expected : tensors) {
     const auto found = table.find(expected.name);
     if (found == table.end()) {
-      return Error(Code::kCorrupt, file + ": tensor " + expected.name + " is missing");
+      return Error(Code::kCorrupt, fmt::format("{}: tensor {} is missing", file, expected.name));
     }
     const TensorView& view = found->second;
     if (view.rows != expected.rows || view.columns != expected.columns) {
-      return Error(Code::kCorrupt, file + ": tensor " + expected.name + " has shape " +
-                                       shape(view.rows, view.columns) + ", expected " +
-                                       shape(expected.rows, expected.columns));
+      return Error(
+          Code::kCorrupt,
+          fmt::format("{}: tensor {} has shape [{}, {}], expected [{}, {}]", file, expected.name,
+                      view.rows, view.columns, expected.rows, expected.columns));
+    }
+    names.insert(expected.name);
+  }
+  for (const auto& [name, view] : table) {
+    // Old checkpoints store the inverse frequencies, which follow from the config.
+    const bool derived = name.ends_with(".rotary_emb.inv_freq");
+    if (name.starts_with("model.layers.") && !derived && !names.contains(name)) {
+      return Error(Code::kUnsupported, fmt::format("{}: tensor {}: not part of the {} model", file,
+                                                   name, spec.architecture_name));
     }
   }
   return {};
