@@ -14,13 +14,13 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kGguf = ".gguf";
 
-bool exists(const fs::path& path) {
+bool present(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
 }
 
 bool is_model_directory(const fs::path& path) {
-  return exists(path / "config.json") || exists(path / "tokenizer.json");
+  return present(path / "config.json") || present(path / "tokenizer.json");
 }
 
 bool is_model_file(const fs::path& path) {
@@ -81,7 +81,7 @@ Result<LocatedModel> ModelLocator::find(const std::string& model) const {
   for (LocatedModel& known : list()) {
     if (known.name == model) return std::move(known);
   }
-  if (exists(model)) {
+  if (present(model)) {
     return Error(
         Code::kNotFound,
         model + " is neither a .gguf file nor a folder with config.json or tokenizer.json");

@@ -1,0 +1,81 @@
+// What callers leave for an instance's threads, and what they hold of it. Private to instance.cc
+// and its parts.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "runtime/answer.h"
+#include "runtime/generator.h"
+#include "runtime/scheduler.h"
+
+namespace hearth::runtime {
+
+// Whoever waits for a request's events. Thread-safe.
+class Client {
+ public:
+  explicit Client(EventHandler handler) : handler_(std::move(handler)) {}
+
+  // Hands on an event, unless the last one came or the caller has gone.
+  void deliver(GenerateEvent event) {
+    std::lock_guard lock(mutex_);
+    if (done_) return;
+    done_ = std::holds_alternative<Finished>(event) || std::holds_alternative<Error>(event);
+    handler_(std::move(event));
+  }
+
+  // Once this returns the handler is not called any more.
+  void leave() {
+    std::lock_guard lock(mutex_);
+    done_ = true;
+  }
+
+  bool done() const {
+    std::lock_guard lock(mutex_);
+    return done_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  const EventHandler handler_;
+  bool done_ = false;
+};
+
+// A request whose prompt is still text.
+struct IncomingRequest {
+  uint64_t id = 0;
+  std::shared_ptr<Client> client;
+  GenerateRequest request;
+  bool refused = false;  // the queue was full
+};
+
+// A request that the scheduler can take.
+struct ReadyRequest {
+  std::shared_ptr<Client> client;
+  SequenceRequest sequence;
+  Answer answer;
+  int prompt_tokens = 0;
+};
+
+// Shared by an instance, its threads and its Generations, the last of which may outlive it.
+struct Inbox {
+  std::mutex mutex;  // guards everything below
+  std::condition_variable prompts_changed;
+  std::condition_variable steps_changed;
+  std::deque<IncomingRequest> incoming;
+  std::deque<ReadyRequest> ready;
+  std::vector<uint64_t> cancelled;
+  uint64_t next_id = 1;
+  int scheduler_waiting = 0;  // requests in the scheduler that have no slot yet
+  bool stopping = false;
+  std::optional<Error> failure;  // the group's
+};
+
+}  // namespace hearth::runtime

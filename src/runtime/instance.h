@@ -1,0 +1,45 @@
+// The head of an instance: answers requests with one model, over however many ranks. Start here.
+//
+//   HEARTH_TRY(auto instance, runtime::Instance::start({.name = "ember", .files = *files, ...}));
+//   auto generation = instance->generate({.prompt = ChatPrompt{messages}}, handler);
+//
+// Two threads: one turns prompts into tokens, one runs the steps (scheduler.h, executor.h) and
+// turns tokens into text. Both sleep while there is nothing to do.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "engine/model_files.h"
+#include "engine/rank_model.h"
+#include "engine/tokenizer.h"
+#include "fabric/group.h"
+#include "runtime/generator.h"
+
+namespace hearth::runtime {
+
+struct InstanceOptions {
+  std::string name;                           // of the model, for messages
+  const engine::ModelFiles* files = nullptr;  // read during start only
+  std::shared_ptr<const engine::Tokenizer> tokenizer;
+  std::unique_ptr<engine::RankModel> model;  // rank 0's
+  std::unique_ptr<fabric::Group> group;
+  int step_rows_max = 512;
+  // Called once, from the step thread, when the group failed; requests have had their Error by
+  // then. Must not destroy the instance. May be empty.
+  std::function<void(Error)> on_failure;
+};
+
+// Destroying it ends every request with kUnavailable. Generations may outlive it. Thread-safe.
+class Instance : public Generator {
+ public:
+  // kInvalidArgument when the model's shard is not the first of the group.
+  static Result<std::unique_ptr<Instance>> start(InstanceOptions options);
+
+  // Longest sequence, prompt and answer together: the model's context or the room of the KV cache.
+  virtual int context() const = 0;
+};
+
+}  // namespace hearth::runtime
