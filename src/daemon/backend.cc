@@ -1,0 +1,122 @@
+#include "daemon/backend.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <map>
+
+#include "base/log.h"
+#include "base/units.h"
+#include "cluster/cluster.h"
+#include "cluster/placement.h"
+#include "daemon/instance_router.h"
+#include "daemon/instance_status.h"
+#include "daemon/state_json.h"
+
+namespace hearth::daemon {
+namespace {
+
+int64_t now_unix_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+serve::ModelCard card_of(const cluster::ModelFacts& model) {
+  return {.id = model.id,
+          .name = model.name,
+          .description = fmt::format("{}, {} layers, {}, {}", model.architecture, model.layers,
+                                     model.encoding, format_bytes(model.total_bytes())),
+          .architecture = model.architecture,
+          .encoding = model.encoding,
+          .storage_bytes = model.total_bytes(),
+          .context_length = model.context,
+          .layers = model.layers};
+}
+
+class ClusterBackend final : public serve::Backend {
+ public:
+  ClusterBackend(cluster::Cluster* cluster, InstanceRouter* router, std::string version)
+      : cluster_(cluster), router_(router), version_(std::move(version)) {}
+
+  std::vector<serve::ModelCard> models() override {
+    const cluster::ClusterView view = cluster_->view();
+    std::map<std::string, serve::ModelCard> cards;
+    for (const auto& [id, device] : view.devices) {
+      if (device.status != cluster::DeviceStatus::kOnline) continue;
+      for (const cluster::ModelFacts& model : device.facts.models) {
+        const auto card = cards.try_emplace(model.id, card_of(model)).first;
+        card->second.devices.push_back(id.str());
+      }
+    }
+    for (const auto& [id, instance] : view.instances) {
+      const auto card = cards.find(instance.model);
+      if (card == cards.end()) continue;
+      if (summarize(view, instance).status == InstanceStatus::kReady) card->second.running = true;
+    }
+    std::vector<serve::ModelCard> models;
+    for (auto& [id, card] : cards) models.push_back(std::move(card));
+    return models;
+  }
+
+  Result<std::shared_ptr<runtime::Generator>> generator(const std::string& model) override {
+    return router_->find(model);
+  }
+
+  std::string device_id() override { return cluster_->view().self.str(); }
+  std::string state_json() override { return daemon::state_json(cluster_->view(), now_unix_ms()); }
+  std::string health_json() override { return daemon::health_json(cluster_->view(), version_); }
+
+  Result<std::string> instance_json(const std::string& instance_id) override {
+    const cluster::ClusterView view = cluster_->view();
+    const auto instance = view.instances.find(InstanceId(instance_id));
+    if (instance == view.instances.end()) {
+      return Error(Code::kNotFound, fmt::format("there is no instance '{}'", instance_id));
+    }
+    return daemon::instance_json(view, instance->second);
+  }
+
+  Result<std::string> previews_json(const std::string& model_id) override {
+    const cluster::ClusterView view = cluster_->view();
+    HEARTH_TRY(const cluster::ModelFacts model, find_model(view, model_id));
+    return daemon::previews_json(view, model);
+  }
+
+  Result<std::string> place_instance(const serve::PlaceRequest& request) override {
+    const cluster::ClusterView view = cluster_->view();
+    HEARTH_TRY(const cluster::ModelFacts model, find_model(view, request.model_id));
+    std::vector<cluster::DeviceView> devices;
+    for (const auto& [id, device] : view.devices) devices.push_back(device);
+    // Desired state that could never be met is refused, although it might be kept and wait.
+    const auto plan = cluster::place({.model = model, .min_devices = request.min_nodes}, devices);
+    if (!plan.ok()) return Error(Code::kInvalidArgument, plan.error().message());
+    HEARTH_TRY(const InstanceId id, cluster_->create_instance(request.model_id, request.min_nodes));
+    log::info("placing {} on at least {} device(s) as instance {}", request.model_id,
+              request.min_nodes, id.brief());
+    return id.str();
+  }
+
+  Result<void> delete_instance(const std::string& instance_id) override {
+    HEARTH_RETURN_IF_ERROR(cluster_->delete_instance(InstanceId(instance_id)));
+    log::info("instance {} deleted", InstanceId(instance_id).brief());
+    return {};
+  }
+
+  std::shared_ptr<void> watch(std::function<void()> changed) override {
+    return cluster_->watch(std::move(changed));
+  }
+
+ private:
+  cluster::Cluster* const cluster_;
+  InstanceRouter* const router_;
+  const std::string version_;
+};
+
+}  // namespace
+
+std::unique_ptr<serve::Backend> make_backend(cluster::Cluster* cluster, InstanceRouter* router,
+                                             const std::string& version) {
+  return std::make_unique<ClusterBackend>(cluster, router, version);
+}
+
+}  // namespace hearth::daemon

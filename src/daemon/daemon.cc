@@ -1,0 +1,126 @@
+#include "daemon/daemon.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "cluster/cluster.h"
+#include "cluster/identity.h"
+#include "daemon/backend.h"
+#include "daemon/data_dir_lock.h"
+#include "daemon/device_facts.h"
+#include "daemon/facts_publisher.h"
+#include "daemon/first_instances.h"
+#include "daemon/instance_router.h"
+#include "daemon/instances_service.h"
+#include "daemon/model_catalog.h"
+#include "daemon/runner_host.h"
+#include "serve/server.h"
+
+namespace hearth::daemon {
+namespace {
+
+class WiredDaemon final : public Daemon {
+ public:
+  WiredDaemon(DaemonOptions options, DataDirLock lock)
+      : options_(std::move(options)),
+        lock_(std::move(lock)),
+        catalog_(store::ModelLocator(model_roots(options_.data_dir))) {}
+
+  // The order of birth; members die in the opposite one.
+  Result<void> start() {
+    std::vector<std::string> wanted;
+    for (const std::string& model : options_.models) {
+      HEARTH_TRY(std::string id, catalog_.add(model));
+      wanted.push_back(std::move(id));
+    }
+    catalog_.refresh();
+    HEARTH_RETURN_IF_ERROR(join_cluster());
+    runners_ = std::make_unique<RunnerHost>(cluster_.get(),
+                                            RunnerSettings{.device = cluster_->view().self,
+                                                           .catalog = &catalog_,
+                                                           .bind_host = options_.device_listen,
+                                                           .transport = options_.transport,
+                                                           .threads = options_.threads});
+    router_ = std::make_unique<InstanceRouter>(cluster_.get(), runners_.get());
+    service_->attach([this](const DeviceId& id) { return is_member(id); },
+                     [this](const InstanceId& id) { return router_->find_local(id); });
+    backend_ = make_backend(cluster_.get(), router_.get(), options_.version);
+    HEARTH_TRY(server_, serve::Server::start(*backend_, {.listen = options_.listen,
+                                                         .port = options_.port,
+                                                         .version = options_.version}));
+    publisher_ = std::make_unique<FactsPublisher>(cluster_.get(), &catalog_);
+    first_instances_ =
+        std::make_unique<FirstInstances>(cluster_.get(), options_.data_dir, std::move(wanted));
+    return {};
+  }
+
+  ~WiredDaemon() override {
+    first_instances_ = nullptr;
+    publisher_ = nullptr;
+    server_ = nullptr;
+    service_->detach();
+    runners_ = nullptr;
+    cluster_ = nullptr;
+  }
+
+  int port() const override { return server_->port(); }
+  std::string discovery_status() const override { return cluster_->discovery_status(); }
+  cluster::ClusterView view() const override { return cluster_->view(); }
+  std::shared_ptr<void> watch(std::function<void()> changed) override {
+    return cluster_->watch(std::move(changed));
+  }
+
+ private:
+  static std::vector<std::string> model_roots(const std::string& data_dir) {
+    std::vector<std::string> roots = store::ModelLocator::default_roots();
+    roots.insert(roots.begin(), data_dir + "/models");
+    return roots;
+  }
+
+  Result<void> join_cluster() {
+    HEARTH_TRY(cluster::Identity identity, cluster::Identity::load_or_create(options_.data_dir));
+    cluster::DeviceFacts facts = read_device_facts();
+    facts.name = options_.name.empty() ? host_name() : options_.name;
+    facts.version = options_.version;
+    facts.models = catalog_.models();
+    HEARTH_TRY(cluster_, cluster::Cluster::start({.identity = std::move(identity),
+                                                  .name = options_.cluster,
+                                                  .listen = options_.device_listen,
+                                                  .port = options_.device_port,
+                                                  .peers = options_.peers,
+                                                  .discovery = options_.discovery,
+                                                  .state_path = options_.data_dir + "/state.db",
+                                                  .facts = std::move(facts),
+                                                  .services = {service_->service()}}));
+    return {};
+  }
+
+  bool is_member(const DeviceId& id) const {
+    const cluster::ClusterView view = cluster_->view();
+    const auto device = view.devices.find(id);
+    return device != view.devices.end() && device->second.status != cluster::DeviceStatus::kOffline;
+  }
+
+  const DaemonOptions options_;
+  const DataDirLock lock_;
+  ModelCatalog catalog_;
+  const std::unique_ptr<InstancesService> service_ = InstancesService::make();
+  std::unique_ptr<cluster::Cluster> cluster_;
+  std::unique_ptr<RunnerHost> runners_;
+  std::unique_ptr<InstanceRouter> router_;
+  std::unique_ptr<serve::Backend> backend_;
+  std::unique_ptr<serve::Server> server_;
+  std::unique_ptr<FactsPublisher> publisher_;
+  std::unique_ptr<FirstInstances> first_instances_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Daemon>> Daemon::start(DaemonOptions options) {
+  HEARTH_TRY(DataDirLock lock, DataDirLock::acquire(options.data_dir));
+  auto daemon = std::make_unique<WiredDaemon>(std::move(options), std::move(lock));
+  HEARTH_RETURN_IF_ERROR(daemon->start());
+  return std::unique_ptr<Daemon>(std::move(daemon));
+}
+
+}  // namespace hearth::daemon
