@@ -1,0 +1,226 @@
+// Sixteen lanes on AVX2: two registers. The generic kernels are written over these names; avx512
+// has the same ones. Everything is forced inline and has internal linkage (see layout.h).
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/kernels/layout.h"
+
+#define HEARTH_ISA_NAMESPACE avx2
+#define HEARTH_SIMD static inline __attribute__((always_inline))
+
+namespace hearth::engine::kernels::avx2 {
+namespace {
+
+struct F32x16 {
+  __m256 a;  // lanes 0 .. 7
+  __m256 b;  // lanes 8 .. 15
+};
+struct I32x16 {
+  __m256i a;
+  __m256i b;
+};
+
+// Rows of a tile that the inner loops take at once: as many as the 16 registers hold.
+constexpr int kFloatRows = 3;
+constexpr int kInt8Rows = 2;
+constexpr int kQueryRows = 3;
+
+// All ones in the first n of lanes `from` .. `from` + 7.
+HEARTH_SIMD __m256i first_lanes(int64_t n, int from) {
+  const __m256i lanes =
+      _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(from));
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n > 16 ? 16 : static_cast<int>(n)), lanes);
+}
+
+HEARTH_SIMD F32x16 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+HEARTH_SIMD F32x16 set1(float x) {
+  const __m256 all = _mm256_set1_ps(x);
+  return {all, all};
+}
+HEARTH_SIMD F32x16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+HEARTH_SIMD void store(float* p, F32x16 x) {
+  _mm256_storeu_ps(p, x.a);
+  _mm256_storeu_ps(p + 8, x.b);
+}
+// The first n lanes, n > 0; loaded lanes beyond are zero, stored ones are left alone.
+HEARTH_SIMD F32x16 load_first(const float* p, int64_t n) {
+  return {_mm256_maskload_ps(p, first_lanes(n, 0)), _mm256_maskload_ps(p + 8, first_lanes(n, 8))};
+}
+HEARTH_SIMD void store_first(float* p, F32x16 x, int64_t n) {
+  _mm256_maskstore_ps(p, first_lanes(n, 0), x.a);
+  _mm256_maskstore_ps(p + 8, first_lanes(n, 8), x.b);
+}
+// The first n lanes of x, the rest of y.
+HEARTH_SIMD F32x16 merge_first(F32x16 x, F32x16 y, int64_t n) {
+  return {_mm256_blendv_ps(y.a, x.a, _mm256_castsi256_ps(first_lanes(n, 0))),
+          _mm256_blendv_ps(y.b, x.b, _mm256_castsi256_ps(first_lanes(n, 8)))};
+}
+
+HEARTH_SIMD F32x16 add(F32x16 x, F32x16 y) {
+  return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)};
+}
+HEARTH_SIMD F32x16 sub(F32x16 x, F32x16 y) {
+  return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)};
+}
+HEARTH_SIMD F32x16 mul(F32x16 x, F32x16 y) {
+  return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)};
+}
+HEARTH_SIMD F32x16 div(F32x16 x, F32x16 y) {
+  return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)};
+}
+HEARTH_SIMD F32x16 max(F32x16 x, F32x16 y) {
+  return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)};
+}
+HEARTH_SIMD F32x16 min(F32x16 x, F32x16 y) {
+  return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)};
+}
+HEARTH_SIMD F32x16 abs(F32x16 x) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  return {_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
+}
+// x * y + z, rounded once
+HEARTH_SIMD F32x16 fma(F32x16 x, F32x16 y, F32x16 z) {
+  return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+HEARTH_SIMD F32x16 round(F32x16 x) {
+  constexpr int kMode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  return {_mm256_round_ps(x.a, kMode), _mm256_round_ps(x.b, kMode)};
+}
+// x * 2^n, n an integer for which 2^n is a normal number
+HEARTH_SIMD __m256 scale2(__m256 x, __m256 n) {
+  const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+  return _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
+}
+HEARTH_SIMD F32x16 scale2(F32x16 x, F32x16 n) { return {scale2(x.a, n.a), scale2(x.b, n.b)}; }
+HEARTH_SIMD float reduce_add(F32x16 x) {
+  const __m256 eight = _mm256_add_ps(x.a, x.b);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+HEARTH_SIMD float reduce_max(F32x16 x) {
+  const __m256 eight = _mm256_max_ps(x.a, x.b);
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+HEARTH_SIMD float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+
+HEARTH_SIMD I32x16 load_int(const std::byte* p) {
+  const auto* at = reinterpret_cast<const __m256i*>(p);
+  return {_mm256_loadu_si256(at), _mm256_loadu_si256(at + 1)};
+}
+// 16 halves
+HEARTH_SIMD F32x16 load_f16(const std::byte* p) {
+  const auto* at = reinterpret_cast<const __m128i*>(p);
+  return {_mm256_cvtph_ps(_mm_loadu_si128(at)), _mm256_cvtph_ps(_mm_loadu_si128(at + 1))};
+}
+// 16 pairs of bfloat16
+HEARTH_SIMD void load_bf16_pairs(const std::byte* p, F32x16& low, F32x16& high) {
+  const I32x16 pairs = load_int(p);
+  const __m256i mask = _mm256_set1_epi32(-65536);
+  low = {_mm256_castsi256_ps(_mm256_slli_epi32(pairs.a, 16)),
+         _mm256_castsi256_ps(_mm256_slli_epi32(pairs.b, 16))};
+  high = {_mm256_castsi256_ps(_mm256_and_si256(pairs.a, mask)),
+          _mm256_castsi256_ps(_mm256_and_si256(pairs.b, mask))};
+}
+
+HEARTH_SIMD I32x16 to_int(F32x16 x) {  // to nearest
+  return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)};
+}
+HEARTH_SIMD F32x16 to_float(I32x16 x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+template <int kBits, int kMask>
+HEARTH_SIMD I32x16 field(I32x16 x) {  // (x >> kBits) & kMask
+  const __m256i mask = _mm256_set1_epi32(kMask);
+  return {_mm256_and_si256(_mm256_srli_epi32(x.a, kBits), mask),
+          _mm256_and_si256(_mm256_srli_epi32(x.b, kBits), mask)};
+}
+HEARTH_SIMD int reduce_add(I32x16 x) {
+  const __m256i eight = _mm256_add_epi32(x.a, x.b);
+  const __m128i four =
+      _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
+}
+HEARTH_SIMD void store_int8(int8_t* p, I32x16 x) {  // saturated
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xd8);
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(p),
+      _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+HEARTH_SIMD void prefetch(const std::byte* p) { _mm_prefetch(p, _MM_HINT_T0); }
+
+HEARTH_SIMD __m256i broadcast_quad(const int8_t* x) {
+  int32_t quad;
+  __builtin_memcpy(&quad, x, sizeof quad);
+  return _mm256_set1_epi32(quad);
+}
+
+// Dot products of weight bytes and signed activations, four at a time.
+template <int kOffset>
+struct Dot;
+
+// Bytes: the product of magnitudes with the sign moved to the activation, because unsigned bytes
+// above 127 would saturate the 16-bit sums.
+template <>
+struct Dot<128> {
+  struct Weights {
+    __m256i signed_a, signed_b, magnitude_a, magnitude_b;
+  };
+  using Sum = I32x16;
+
+  HEARTH_SIMD Weights unsigned_bytes(I32x16 bytes) {
+    const __m256i offset = _mm256_set1_epi8(-128);
+    const __m256i a = _mm256_xor_si256(bytes.a, offset);
+    const __m256i b = _mm256_xor_si256(bytes.b, offset);
+    return {a, b, _mm256_abs_epi8(a), _mm256_abs_epi8(b)};
+  }
+  HEARTH_SIMD Sum start(int32_t) { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+  HEARTH_SIMD Sum step(Sum sum, const Weights& weights, const int8_t* x) {
+    const __m256i quad = broadcast_quad(x);
+    const __m256i ones = _mm256_set1_epi16(1);
+    const __m256i a =
+        _mm256_maddubs_epi16(weights.magnitude_a, _mm256_sign_epi8(quad, weights.signed_a));
+    const __m256i b =
+        _mm256_maddubs_epi16(weights.magnitude_b, _mm256_sign_epi8(quad, weights.signed_b));
+    return {_mm256_add_epi32(sum.a, _mm256_madd_epi16(a, ones)),
+            _mm256_add_epi32(sum.b, _mm256_madd_epi16(b, ones))};
+  }
+  HEARTH_SIMD I32x16 finish(Sum sum, int32_t) { return sum; }
+};
+
+// Nibbles: 16-bit sums hold a whole group, 8 steps of at most 2 * 15 * 127.
+template <>
+struct Dot<8> {
+  struct Weights {
+    __m256i a, b;
+  };
+  using Sum = Weights;  // of 16-bit numbers
+
+  HEARTH_SIMD Weights low_nibbles(I32x16 bytes) {
+    const __m256i mask = _mm256_set1_epi8(15);
+    return {_mm256_and_si256(bytes.a, mask), _mm256_and_si256(bytes.b, mask)};
+  }
+  HEARTH_SIMD Weights high_nibbles(I32x16 bytes) {
+    return low_nibbles({_mm256_srli_epi16(bytes.a, 4), _mm256_srli_epi16(bytes.b, 4)});
+  }
+  HEARTH_SIMD Sum start(int32_t) { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+  HEARTH_SIMD Sum step(Sum sum, const Weights& weights, const int8_t* x) {
+    const __m256i quad = broadcast_quad(x);
+    return {_mm256_add_epi16(sum.a, _mm256_maddubs_epi16(weights.a, quad)),
+            _mm256_add_epi16(sum.b, _mm256_maddubs_epi16(weights.b, quad))};
+  }
+  HEARTH_SIMD I32x16 finish(Sum sum, int32_t x_sum) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    const __m256i offset = _mm256_set1_epi32(-8 * x_sum);
+    return {_mm256_add_epi32(_mm256_madd_epi16(sum.a, ones), offset),
+            _mm256_add_epi32(_mm256_madd_epi16(sum.b, ones), offset)};
+  }
+};
+
+}  // namespace
+}  // namespace hearth::engine::kernels::avx2

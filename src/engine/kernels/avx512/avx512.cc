@@ -1,0 +1,31 @@
+// The generic kernels, compiled for one instruction set (flags: src/engine/CMakeLists.txt).
+// 32 registers: tiles of up to 8 rows.
+#define HEARTH_TALL_TILES 1
+
+#include "engine/kernels/avx512/simd.h"
+#include "engine/kernels/generic/rows.h"
+// After what they build on.
+#include "engine/kernels/generic/attention.h"
+#include "engine/kernels/generic/matmul.h"
+#include "engine/kernels/tables.h"
+
+namespace hearth::engine::kernels {
+
+using namespace avx512;
+
+const Kernels kAvx512Kernels = {
+    .matmul = {matmul<WeightsF32>, matmul<WeightsF16>, matmul<WeightsBF16>, matmul<WeightsQ8>,
+               matmul<WeightsQ4>},
+    .matmul_q8 = {nullptr, nullptr, nullptr, matmul_q8<BytesQ8>, matmul_q8<BytesQ4>},
+    .tile_f32 = tile_f32,
+    .tile_q8 = tile_q8,
+    .rms_norm = rms_norm,
+    .rope_half = rope_half,
+    .rope_interleaved = rope_interleaved,
+    .silu_mul = silu_mul,
+    .add = add_rows,
+    .attention_f32 = attention<PageF32>,
+    .attention_bf16 = attention<PageBF16>,
+};
+
+}  // namespace hearth::engine::kernels

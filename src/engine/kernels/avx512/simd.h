@@ -1,0 +1,117 @@
+// Sixteen lanes on AVX-512: one register. The generic kernels are written over these names; avx2
+// has the same ones. Everything is forced inline and has internal linkage (see layout.h).
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/kernels/layout.h"
+
+#define HEARTH_ISA_NAMESPACE avx512
+#define HEARTH_SIMD static inline __attribute__((always_inline))
+
+namespace hearth::engine::kernels::avx512 {
+namespace {
+
+struct F32x16 {
+  __m512 v;
+};
+struct I32x16 {
+  __m512i v;
+};
+
+// Rows of a tile that the inner loops take at once: as many as the 32 registers hold.
+constexpr int kFloatRows = 8;
+constexpr int kInt8Rows = 8;
+constexpr int kQueryRows = 8;
+
+HEARTH_SIMD __mmask16 first_lanes(int64_t n) {
+  return static_cast<__mmask16>(n >= 16 ? 0xffff : (1 << n) - 1);
+}
+
+HEARTH_SIMD F32x16 zero() { return {_mm512_setzero_ps()}; }
+HEARTH_SIMD F32x16 set1(float x) { return {_mm512_set1_ps(x)}; }
+HEARTH_SIMD F32x16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
+HEARTH_SIMD void store(float* p, F32x16 x) { _mm512_storeu_ps(p, x.v); }
+// The first n lanes, n > 0; loaded lanes beyond are zero, stored ones are left alone.
+HEARTH_SIMD F32x16 load_first(const float* p, int64_t n) {
+  return {_mm512_maskz_loadu_ps(first_lanes(n), p)};
+}
+HEARTH_SIMD void store_first(float* p, F32x16 x, int64_t n) {
+  _mm512_mask_storeu_ps(p, first_lanes(n), x.v);
+}
+// The first n lanes of x, the rest of y.
+HEARTH_SIMD F32x16 merge_first(F32x16 x, F32x16 y, int64_t n) {
+  return {_mm512_mask_blend_ps(first_lanes(n), y.v, x.v)};
+}
+
+HEARTH_SIMD F32x16 add(F32x16 a, F32x16 b) { return {_mm512_add_ps(a.v, b.v)}; }
+HEARTH_SIMD F32x16 sub(F32x16 a, F32x16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
+HEARTH_SIMD F32x16 mul(F32x16 a, F32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+HEARTH_SIMD F32x16 div(F32x16 a, F32x16 b) { return {_mm512_div_ps(a.v, b.v)}; }
+HEARTH_SIMD F32x16 max(F32x16 a, F32x16 b) { return {_mm512_max_ps(a.v, b.v)}; }
+HEARTH_SIMD F32x16 min(F32x16 a, F32x16 b) { return {_mm512_min_ps(a.v, b.v)}; }
+HEARTH_SIMD F32x16 abs(F32x16 a) { return {_mm512_abs_ps(a.v)}; }
+// a * b + c, rounded once
+HEARTH_SIMD F32x16 fma(F32x16 a, F32x16 b, F32x16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+HEARTH_SIMD F32x16 round(F32x16 a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+// a * 2^n, n an integer
+HEARTH_SIMD F32x16 scale2(F32x16 a, F32x16 n) { return {_mm512_scalef_ps(a.v, n.v)}; }
+HEARTH_SIMD float reduce_add(F32x16 a) { return _mm512_reduce_add_ps(a.v); }
+HEARTH_SIMD float reduce_max(F32x16 a) { return _mm512_reduce_max_ps(a.v); }
+HEARTH_SIMD float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+
+// 16 halves
+HEARTH_SIMD F32x16 load_f16(const std::byte* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+// 16 pairs of bfloat16
+HEARTH_SIMD void load_bf16_pairs(const std::byte* p, F32x16& low, F32x16& high) {
+  const __m512i pairs = _mm512_loadu_si512(p);
+  low.v = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+  high.v = _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-65536)));
+}
+
+HEARTH_SIMD I32x16 load_int(const std::byte* p) { return {_mm512_loadu_si512(p)}; }
+HEARTH_SIMD I32x16 to_int(F32x16 a) { return {_mm512_cvtps_epi32(a.v)}; }  // to nearest
+HEARTH_SIMD F32x16 to_float(I32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
+template <int kBits, int kMask>
+HEARTH_SIMD I32x16 field(I32x16 a) {  // (a >> kBits) & kMask
+  return {_mm512_and_si512(_mm512_srli_epi32(a.v, kBits), _mm512_set1_epi32(kMask))};
+}
+HEARTH_SIMD int reduce_add(I32x16 a) { return _mm512_reduce_add_epi32(a.v); }
+HEARTH_SIMD void store_int8(int8_t* p, I32x16 a) {  // saturated
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(a.v));
+}
+HEARTH_SIMD void prefetch(const std::byte* p) { _mm_prefetch(p, _MM_HINT_T0); }
+
+// Dot products of unsigned weight bytes and signed activations, four at a time. The weights'
+// offset (they are stored as q + kOffset) is taken off the sum before it starts.
+template <int kOffset>
+struct Dot {
+  using Weights = __m512i;
+  using Sum = __m512i;
+
+  HEARTH_SIMD Weights unsigned_bytes(I32x16 bytes) { return bytes.v; }
+  HEARTH_SIMD Weights low_nibbles(I32x16 bytes) {
+    return _mm512_and_si512(bytes.v, _mm512_set1_epi8(15));
+  }
+  HEARTH_SIMD Weights high_nibbles(I32x16 bytes) {
+    return _mm512_and_si512(_mm512_srli_epi16(bytes.v, 4), _mm512_set1_epi8(15));
+  }
+  HEARTH_SIMD Sum start(int32_t x_sum) { return _mm512_set1_epi32(-kOffset * x_sum); }
+  // `x`: the activations of these four columns
+  HEARTH_SIMD Sum step(Sum sum, Weights weights, const int8_t* x) {
+    int32_t quad;
+    __builtin_memcpy(&quad, x, sizeof quad);
+    return _mm512_dpbusd_epi32(sum, weights, _mm512_set1_epi32(quad));
+  }
+  HEARTH_SIMD I32x16 finish(Sum sum, int32_t) { return {sum}; }
+};
+
+}  // namespace
+}  // namespace hearth::engine::kernels::avx512

@@ -1,0 +1,180 @@
+// Attention over a paged cache with an online softmax (Milakov, Gimelshein: "Online normalizer
+// calculation for softmax", https://arxiv.org/abs/1805.02867): page by page, 32 scores a query,
+// then the output is rescaled to the new maximum and the page's values are added. Lanes are tokens
+// for the scores and dimensions for the values. Over simd.h and generic/rows.h, included first.
+#pragma once
+
+#include "engine/kernels/kernels.h"
+
+namespace hearth::engine::kernels::HEARTH_ISA_NAMESPACE {
+namespace {
+
+// How keys and values come out of each kind of page. `pair` counts pairs of dimensions of a key
+// half, or pairs of tokens of a value column.
+struct PageF32 {
+  static constexpr int kBytes = 4;
+  HEARTH_SIMD void keys(const std::byte* half, int pair, F32x16& even, F32x16& odd) {
+    const float* at = reinterpret_cast<const float*>(half) + pair * 32;
+    even = load(at);
+    odd = load(at + 16);
+  }
+  // `width`: dimensions of a token's values, padded
+  HEARTH_SIMD void values(const std::byte* column, int pair, int width, F32x16& even, F32x16& odd) {
+    const float* at = reinterpret_cast<const float*>(column) + pair * 2 * width;
+    even = load(at);
+    odd = load(at + width);
+  }
+  static constexpr int kColumnBytes = 64;  // from 16 dimensions' values to the next 16
+};
+struct PageBF16 {
+  static constexpr int kBytes = 2;
+  HEARTH_SIMD void keys(const std::byte* half, int pair, F32x16& even, F32x16& odd) {
+    load_bf16_pairs(half + pair * 64, even, odd);
+  }
+  HEARTH_SIMD void values(const std::byte* column, int pair, int width, F32x16& even, F32x16& odd) {
+    load_bf16_pairs(column + static_cast<int64_t>(pair) * width * 4, even, odd);
+  }
+  static constexpr int kColumnBytes = 64;
+};
+
+// What a group of kRows queries carries from page to page.
+template <int kRows>
+struct AttentionState {
+  float queries[kHeadDimMax * kRows];  // [D][kRows], scaled
+  float sums[kHeadDimMax * kRows];     // [D/16][kRows][16], of values
+  float weights[kPageTokens * kRows];  // [32][kRows], exp(score - max)
+  float max[kRows];
+  float total[kRows];  // of weights
+  float keep[kRows];   // what rescales the sums
+};
+
+// Scores of 16 tokens for kRows queries.
+template <class Page, int kRows>
+HEARTH_SIMD void scores_of_half(const std::byte* half, int head_dim, const float* queries,
+                                F32x16 (&scores)[kRows]) {
+  F32x16 odd_scores[kRows];
+  for (int i = 0; i < kRows; ++i) scores[i] = odd_scores[i] = zero();
+  for (int pair = 0; pair < head_dim / 2; ++pair) {
+    F32x16 even;
+    F32x16 odd;
+    Page::keys(half, pair, even, odd);
+    const float* q = queries + pair * 2 * kRows;
+    for (int i = 0; i < kRows; ++i) scores[i] = fma(even, set1(q[i]), scores[i]);
+    for (int i = 0; i < kRows; ++i) odd_scores[i] = fma(odd, set1(q[kRows + i]), odd_scores[i]);
+  }
+  for (int i = 0; i < kRows; ++i) scores[i] = add(scores[i], odd_scores[i]);
+}
+
+// Turns a page's scores into weights. visible[i]: tokens of the page that query i sees; a query
+// that sees none keeps its state bit for bit.
+template <class Page, int kRows>
+HEARTH_SIMD void weigh_page(const std::byte* page, int head_dim, const int (&visible)[kRows],
+                            AttentionState<kRows>& state) {
+  const F32x16 hidden = set1(-__builtin_inff());
+  F32x16 low[kRows];
+  F32x16 high[kRows];
+  scores_of_half<Page, kRows>(page, head_dim, state.queries, low);
+  scores_of_half<Page, kRows>(page + head_dim * 16 * Page::kBytes, head_dim, state.queries, high);
+  for (int i = 0; i < kRows; ++i) {
+    const int n_low = visible[i] < 16 ? visible[i] : 16;
+    const int n_high = visible[i] - n_low;
+    const F32x16 a = merge_first(low[i], hidden, n_low);
+    const F32x16 b = merge_first(high[i], hidden, n_high);
+    const float page_max = reduce_max(max(a, b));
+    const float new_max = page_max > state.max[i] ? page_max : state.max[i];
+    const F32x16 wa = merge_first(exp(sub(a, set1(new_max))), zero(), n_low);
+    const F32x16 wb = merge_first(exp(sub(b, set1(new_max))), zero(), n_high);
+    float keep[16];
+    store(keep, exp(set1(state.max[i] - new_max)));
+    state.keep[i] = keep[0];
+    state.total[i] = state.total[i] * keep[0] + reduce_add(add(wa, wb));
+    state.max[i] = new_max;
+    float weights[kPageTokens];
+    store(weights, wa);
+    store(weights + 16, wb);
+    for (int t = 0; t < kPageTokens; ++t) state.weights[t * kRows + i] = weights[t];
+  }
+}
+
+// Adds the values of the page's first `tokens` tokens, weighted.
+template <class Page, int kRows>
+HEARTH_SIMD void add_values(const std::byte* values, int width, int tokens,
+                            AttentionState<kRows>& state) {
+  const int pairs = (tokens + 1) / 2;
+  for (int d = 0; d < width / 16; ++d) {
+    float* sums = state.sums + d * kRows * 16;
+    F32x16 even_sums[kRows];
+    F32x16 odd_sums[kRows];
+    for (int i = 0; i < kRows; ++i) {
+      even_sums[i] = mul(load(sums + i * 16), set1(state.keep[i]));
+      odd_sums[i] = zero();
+    }
+    for (int pair = 0; pair < pairs; ++pair) {
+      F32x16 even;
+      F32x16 odd;
+      Page::values(values + d * Page::kColumnBytes, pair, width, even, odd);
+      const float* w = state.weights + pair * 2 * kRows;
+      for (int i = 0; i < kRows; ++i) even_sums[i] = fma(even, set1(w[i]), even_sums[i]);
+      for (int i = 0; i < kRows; ++i) odd_sums[i] = fma(odd, set1(w[kRows + i]), odd_sums[i]);
+    }
+    for (int i = 0; i < kRows; ++i) store(sums + i * 16, add(even_sums[i], odd_sums[i]));
+  }
+}
+
+template <class Page, int kRows>
+void attend(const AttentionArgs& args, int first) {
+  const int width = static_cast<int>(round_up(args.head_dim, 16));
+  AttentionState<kRows> state;
+  int longest = 0;
+  for (int i = 0; i < kRows; ++i) {
+    const float* query = args.queries[first + i];
+    for (int d = 0; d < args.head_dim; ++d) state.queries[d * kRows + i] = query[d] * args.scale;
+    for (int d = 0; d < width; d += 16) store(state.sums + d * kRows + i * 16, zero());
+    state.max[i] = -__builtin_inff();
+    state.total[i] = 0;
+    const int length = args.lengths[first + i];
+    longest = length > longest ? length : longest;
+  }
+  for (int begin = 0; begin < longest; begin += kPageTokens) {
+    const std::byte* page = args.pool + args.table[begin / kPageTokens] * args.page_bytes;
+    int visible[kRows];
+    for (int i = 0; i < kRows; ++i) {
+      const int left = args.lengths[first + i] - begin;
+      visible[i] = left < 0 ? 0 : left < kPageTokens ? left : kPageTokens;
+    }
+    const int tokens = longest - begin < kPageTokens ? longest - begin : kPageTokens;
+    weigh_page<Page, kRows>(page, args.head_dim, visible, state);
+    add_values<Page, kRows>(page + int64_t{kPageTokens} * args.head_dim * Page::kBytes, width,
+                            tokens, state);
+  }
+  for (int i = 0; i < kRows; ++i) {
+    const F32x16 total = set1(state.total[i]);
+    float* out = args.outputs[first + i];
+    for (int d = 0; d < args.head_dim; d += 16) {
+      store_at(out, d, args.head_dim, div(load(state.sums + d * kRows + i * 16), total));
+    }
+  }
+}
+
+template <class Page>
+void attention(const AttentionArgs& args) {
+  static void (*const kAttend[])(const AttentionArgs&, int) = {
+    attend<Page, 1>,
+    attend<Page, 2>,
+    attend<Page, 3>,
+#if HEARTH_TALL_TILES
+    attend<Page, 4>,
+    attend<Page, 5>,
+    attend<Page, 6>,
+    attend<Page, 7>,
+    attend<Page, 8>,
+#endif
+  };
+  for (int first = 0; first < args.count; first += kQueryRows) {
+    const int n = args.count - first < kQueryRows ? args.count - first : kQueryRows;
+    kAttend[n - 1](args, first);
+  }
+}
+
+}  // namespace
+}  // namespace hearth::engine::kernels::HEARTH_ISA_NAMESPACE

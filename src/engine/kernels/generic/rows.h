@@ -1,0 +1,135 @@
+// Tiles of activations and the functions that act on single rows, over simd.h, which is included
+// first.
+#pragma once
+
+#include "engine/kernels/kernels.h"
+
+namespace hearth::engine::kernels::HEARTH_ISA_NAMESPACE {
+namespace {
+
+// Lanes of a vector that starts at `i` of `n` elements.
+HEARTH_SIMD F32x16 load_at(const float* x, int64_t i, int64_t n) {
+  return n - i >= 16 ? load(x + i) : load_first(x + i, n - i);
+}
+HEARTH_SIMD void store_at(float* x, int64_t i, int64_t n, F32x16 value) {
+  if (n - i >= 16) {
+    store(x + i, value);
+  } else {
+    store_first(x + i, value, n - i);
+  }
+}
+
+// e^x to 1 unit in the last place or two: x = n ln 2 + r, then a polynomial in r. Exactly 1 at 0;
+// clamped where the result would leave the normal numbers.
+HEARTH_SIMD F32x16 exp(F32x16 x) {
+  x = min(max(x, set1(-87.3f)), set1(88.0f));
+  const F32x16 n = round(mul(x, set1(1.44269504f)));
+  F32x16 r = fma(n, set1(-0.693359375f), x);  // ln 2 in two parts, the first with few bits
+  r = fma(n, set1(2.12194440e-4f), r);
+  F32x16 p = set1(1.9875691500e-4f);
+  p = fma(p, r, set1(1.3981999507e-3f));
+  p = fma(p, r, set1(8.3334519073e-3f));
+  p = fma(p, r, set1(4.1665795894e-2f));
+  p = fma(p, r, set1(1.6666665459e-1f));
+  p = fma(p, r, set1(5.0000001201e-1f));
+  p = add(fma(p, mul(r, r), r), set1(1));
+  return scale2(p, n);
+}
+
+void tile_f32(const float* rows, int m, int64_t columns, float* tile) {
+  const int64_t padded = round_up(columns, kGroup);
+  if (m == 1) {
+    for (int64_t k = 0; k < columns; k += 16) store_at(tile, k, columns, load_at(rows, k, columns));
+  } else {
+    for (int64_t k = 0; k < columns; ++k) {
+      for (int i = 0; i < m; ++i) tile[k * m + i] = rows[i * columns + k];
+    }
+  }
+  for (int64_t k = columns * m; k < padded * m; ++k) tile[k] = 0;
+}
+
+// One group of one row of a tile.
+HEARTH_SIMD void quantise_group(const float* x, int64_t n, int m, int8_t* out, float* scale,
+                                int32_t* sum) {
+  const F32x16 a = load_at(x, 0, n);
+  const F32x16 b = n > 16 ? load_at(x, 16, n) : zero();
+  const float largest = reduce_max(max(abs(a), abs(b)));
+  // Below this the reciprocal could overflow, and nothing is lost by zero.
+  const bool any = largest > 1e-30f;
+  const F32x16 inverse = set1(any ? 127 / largest : 0);
+  const I32x16 qa = to_int(mul(a, inverse));
+  const I32x16 qb = to_int(mul(b, inverse));
+  *scale = any ? largest / 127 : 0;
+  int8_t bytes[kGroup];
+  store_int8(bytes, qa);
+  store_int8(bytes + 16, qb);
+  *sum = reduce_add(qa) + reduce_add(qb);
+  if (m == 1) {
+    __builtin_memcpy(out, bytes, sizeof bytes);
+    return;
+  }
+  for (int quad = 0; quad < kGroup / 4; ++quad) {
+    __builtin_memcpy(out + quad * m * 4, bytes + quad * 4, 4);
+  }
+}
+
+void tile_q8(const float* rows, int m, int64_t columns, int8_t* tile, float* scales,
+             int32_t* sums) {
+  for (int i = 0; i < m; ++i) {
+    for (int64_t k = 0; k < columns; k += kGroup) {
+      const int64_t group = k / kGroup * m + i;
+      quantise_group(rows + i * columns + k, columns - k < kGroup ? columns - k : kGroup, m,
+                     tile + k * m + i * 4, scales + group, sums + group);
+    }
+  }
+}
+
+void rms_norm(const float* x, const float* weight, int64_t n, float epsilon, float* out) {
+  F32x16 squares = zero();
+  for (int64_t i = 0; i < n; i += 16) {
+    const F32x16 part = load_at(x, i, n);
+    squares = fma(part, part, squares);
+  }
+  const float mean = reduce_add(squares) / static_cast<float>(n);
+  const F32x16 factor = set1(1 / square_root(mean + epsilon));
+  for (int64_t i = 0; i < n; i += 16) {
+    store_at(out, i, n, mul(mul(load_at(x, i, n), factor), load_at(weight, i, n)));
+  }
+}
+
+void rope_half(float* x, const float* cosines, const float* sines, int n) {
+  const int half = n / 2;
+  for (int i = 0; i < half; i += 16) {
+    const F32x16 a = load_at(x, i, half);
+    const F32x16 b = load_at(x + half, i, half);
+    const F32x16 cosine = load_at(cosines, i, half);
+    const F32x16 sine = load_at(sines, i, half);
+    store_at(x, i, half, sub(mul(a, cosine), mul(b, sine)));
+    store_at(x + half, i, half, add(mul(a, sine), mul(b, cosine)));
+  }
+}
+
+// A few dozen pairs a head: not worth shuffles.
+void rope_interleaved(float* x, const float* cosines, const float* sines, int n) {
+  for (int i = 0; i < n / 2; ++i) {
+    const float a = x[2 * i];
+    const float b = x[2 * i + 1];
+    x[2 * i] = a * cosines[i] - b * sines[i];
+    x[2 * i + 1] = a * sines[i] + b * cosines[i];
+  }
+}
+
+void silu_mul(float* gate, const float* up, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) {
+    const F32x16 g = load_at(gate, i, n);
+    const F32x16 silu = div(g, add(set1(1), exp(sub(zero(), g))));
+    store_at(gate, i, n, mul(silu, load_at(up, i, n)));
+  }
+}
+
+void add_rows(float* x, const float* y, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) store_at(x, i, n, add(load_at(x, i, n), load_at(y, i, n)));
+}
+
+}  // namespace
+}  // namespace hearth::engine::kernels::HEARTH_ISA_NAMESPACE

@@ -1,0 +1,72 @@
+#include "engine/kernels/isa.h"
+
+#include <cstdlib>
+#include <string>
+
+#include "engine/kernels/tables.h"
+
+namespace hearth::engine::kernels {
+namespace {
+
+// __builtin_cpu_supports reads CPUID and, for AVX and later, XGETBV.
+uint32_t machine_features() {
+  uint32_t features = 0;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const auto add = [&](int supported, Feature feature) {
+    if (supported != 0) features |= feature;
+  };
+  add(__builtin_cpu_supports("avx2"), kAvx2);
+  add(__builtin_cpu_supports("fma"), kFma);
+  add(__builtin_cpu_supports("f16c"), kF16c);
+  add(__builtin_cpu_supports("avx512f"), kAvx512F);
+  add(__builtin_cpu_supports("avx512bw"), kAvx512Bw);
+  add(__builtin_cpu_supports("avx512vl"), kAvx512Vl);
+  add(__builtin_cpu_supports("avx512dq"), kAvx512Dq);
+  add(__builtin_cpu_supports("avx512vnni"), kAvx512Vnni);
+#endif
+  return features;
+}
+
+constexpr Isa kIsas[] = {
+#if defined(__x86_64__)
+    {"avx512", "x86 AVX-512 F, BW, VL, DQ, VNNI",
+     kAvx2 | kFma | kF16c | kAvx512F | kAvx512Bw | kAvx512Vl | kAvx512Dq | kAvx512Vnni, 20,
+     &kAvx512Kernels},
+    {"avx2", "x86 AVX2, FMA, F16C", kAvx2 | kFma | kF16c, 10, &kAvx2Kernels},
+#endif
+    {"scalar", "portable reference", 0, 0, &kScalarKernels},
+};
+
+}  // namespace
+
+bool Isa::supported() const {
+  static const uint32_t machine = machine_features();
+  return (required & machine) == required;
+}
+
+std::span<const Isa> isas() { return kIsas; }
+
+Result<const Isa*> choose_isa(std::string_view name) {
+  const Isa* best = nullptr;
+  std::string names;
+  for (const Isa& isa : kIsas) {
+    if (isa.name == name) {
+      if (isa.supported()) return &isa;
+      return Error(Code::kUnsupported, "instruction set " + std::string(name) + ": this machine " +
+                                           "lacks " + std::string(isa.description));
+    }
+    names += (names.empty() ? "" : ", ") + std::string(isa.name);
+    if (isa.supported() && (best == nullptr || isa.priority > best->priority)) best = &isa;
+  }
+  if (name.empty()) return best;
+  return Error(Code::kInvalidArgument,
+               "unknown instruction set \"" + std::string(name) + "\"; HEARTH_ISA may be " + names);
+}
+
+Result<const Isa*> choose_isa() {
+  const char* name = std::getenv("HEARTH_ISA");
+  return choose_isa(name == nullptr ? "" : name);
+}
+
+}  // namespace hearth::engine::kernels

@@ -1,0 +1,90 @@
+// What one instruction set provides: plain functions over plain arrays, so that the files compiled
+// for it need no header whose inline code could leak into the rest of the program. Every function
+// is reentrant and touches no memory but its arguments'. Weights are 64-byte aligned; nothing else
+// needs alignment. Layout of weights: layout.h. Reference of every function: scalar/scalar.cc.
+//
+// Activations enter a product as a tile of m = 1 to kTileRows rows, laid out so that one weight
+// vector meets its m partners side by side (K is the padded number of columns):
+//   float      [K][m]
+//   int8       [K/4][m][4], with scales [K/32][m] and sums [K/32][m] of the 32 integers
+// A product of more rows takes consecutive tiles, of which only the last may be smaller.
+//
+// The result for one row never depends on m, on the tile, or on the range of blocks: each output
+// is summed in the same order by every shape of the loop.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/kernels/layout.h"
+
+namespace hearth::engine::kernels {
+
+// out[row][column] (+)= sum over k of weight[column][k] * x[row][k], for the columns of the blocks
+// [block_begin, block_end).
+struct MatmulArgs {
+  const std::byte* weights = nullptr;  // block 0
+  int64_t block_bytes = 0;             // from one block to the next
+  int64_t columns = 0;                 // K
+  int rows = 0;                        // of activations
+  const float* x = nullptr;            // float tiles, or
+  const int8_t* x8 = nullptr;          //   int8 tiles
+  const float* x8_scales = nullptr;    //
+  const int32_t* x8_sums = nullptr;    //
+  float* out = nullptr;                // [rows, out_stride]
+  int64_t out_stride = 0;
+  int64_t out_columns = 0;  // the matrix's rows without padding
+  int64_t block_begin = 0;
+  int64_t block_end = 0;
+  bool add = false;  // add to what `out` holds
+};
+
+// Attention of up to kTileRows queries over one sequence's keys and values of one KV head.
+// The cache is paged: 32 tokens a page, `pool` + table[i] * page_bytes is page i of this head.
+// A page holds keys, then values (D is head_dim, padded to a multiple of 16 for values):
+//   bf16  keys [2][D/2][16][2] (half of the page, dim pair, token, dim)
+//         values [16][D][2] (token pair, dim, token)
+//   f32   keys [2][D][16], values [32][D]
+// Of the last page only the tokens below the longest length are read.
+struct AttentionArgs {
+  const float* const* queries = nullptr;  // [count] vectors [head_dim]
+  float* const* outputs = nullptr;        // [count] vectors [head_dim]
+  const int* lengths = nullptr;           // [count] tokens that each query sees, >= 1
+  int count = 0;
+  int head_dim = 0;  // even, at most kHeadDimMax
+  float scale = 1;   // of the scores
+  const std::byte* pool = nullptr;
+  const int32_t* table = nullptr;
+  int64_t page_bytes = 0;
+};
+constexpr int kHeadDimMax = 1024;
+constexpr int kPageTokens = 32;
+
+struct Kernels {
+  // Indexed by engine::Encoding. Float activations, any encoding.
+  void (*matmul[kEncodings])(const MatmulArgs& args);
+  // int8 activations; null for encodings that are not quantised.
+  void (*matmul_q8[kEncodings])(const MatmulArgs& args);
+
+  // One tile from rows [m, columns]; what lies between columns and K becomes zero.
+  void (*tile_f32)(const float* rows, int m, int64_t columns, float* tile);
+  // The same to int8: for each group of 32, scale = max |x| / 127 and q = round(x / scale).
+  void (*tile_q8)(const float* rows, int m, int64_t columns, int8_t* tile, float* scales,
+                  int32_t* sums);
+
+  // out[i] = x[i] / sqrt(mean of squares + epsilon) * weight[i]. out may be x.
+  void (*rms_norm)(const float* x, const float* weight, int64_t n, float epsilon, float* out);
+  // Rotates pairs (i, i + n/2) of x [n] by angles with the given cosines and sines [n/2], in place.
+  void (*rope_half)(float* x, const float* cosines, const float* sines, int n);
+  // The same for pairs (2i, 2i + 1).
+  void (*rope_interleaved)(float* x, const float* cosines, const float* sines, int n);
+  // gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
+  void (*silu_mul)(float* gate, const float* up, int64_t n);
+  // x[i] += y[i]
+  void (*add)(float* x, const float* y, int64_t n);
+
+  void (*attention_f32)(const AttentionArgs& args);
+  void (*attention_bf16)(const AttentionArgs& args);
+};
+
+}  // namespace hearth::engine::kernels

@@ -1,0 +1,470 @@
+// Every instruction set that this machine supports against the scalar reference, over odd lengths
+// and misaligned arrays.
+#include "engine/kernels/kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <random>
+#include <vector>
+
+#include "engine/kernels/isa.h"
+#include "engine/kernels/numbers.h"
+#include "engine/tensor/buffer.h"
+#include "engine/tensor/packed_matrix.h"
+
+namespace hearth::engine::kernels {
+namespace {
+
+const Kernels& reference() { return *isas().back().kernels; }
+
+class KernelsTest : public testing::TestWithParam<const Isa*> {
+ protected:
+  const Kernels& kernels() const { return *GetParam()->kernels; }
+
+  std::vector<float> random(int64_t n, float scale = 1) {
+    std::normal_distribution<float> normal(0, scale);
+    std::vector<float> values(n);
+    for (float& value : values) value = normal(engine_);
+    return values;
+  }
+  std::mt19937 engine_{1};
+};
+
+std::vector<const Isa*> faster_than_scalar() {
+  std::vector<const Isa*> list;
+  for (const Isa& isa : isas()) {
+    if (isa.supported() && isa.kernels != isas().back().kernels) list.push_back(&isa);
+  }
+  return list;
+}
+
+// Copies of `values` that start `misalign` floats past an aligned address, with guards around.
+class Misaligned {
+ public:
+  Misaligned(const std::vector<float>& values, int misalign)
+      : size_(values.size()), offset_(16 + misalign), memory_(size_ + 64, kGuard) {
+    std::copy(values.begin(), values.end(), memory_.begin() + offset_);
+  }
+  float* data() { return memory_.data() + offset_; }
+  std::vector<float> values() const {
+    return {memory_.begin() + offset_, memory_.begin() + offset_ + size_};
+  }
+  bool guards_intact() const {
+    for (size_t i = 0; i < memory_.size(); ++i) {
+      if ((i < offset_ || i >= offset_ + size_) && memory_[i] != kGuard) return false;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr float kGuard = 12345.0f;
+  size_t size_;
+  size_t offset_;
+  std::vector<float> memory_;
+};
+
+void for_each_length_and_misalignment(const std::function<void(int, int)>& check) {
+  for (int n = 1; n <= 50; ++n) {
+    for (int misalign = 0; misalign < 3; ++misalign) check(n, misalign);
+  }
+  check(1000, 1);
+}
+
+void expect_near(const std::vector<float>& actual, const std::vector<float>& expected,
+                 float tolerance) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (size_t i = 0; i < actual.size(); ++i) {
+    ASSERT_NEAR(actual[i], expected[i], tolerance * (1 + std::fabs(expected[i]))) << "at " << i;
+  }
+}
+
+TEST_P(KernelsTest, RmsNorm) {
+  for_each_length_and_misalignment([&](int n, int misalign) {
+    Misaligned x(random(n), misalign);
+    Misaligned weight(random(n), (misalign + 1) % 3);
+    Misaligned out(std::vector<float>(n), (misalign + 2) % 3);
+    std::vector<float> expected(n);
+    reference().rms_norm(x.data(), weight.data(), n, 1e-5f, expected.data());
+    kernels().rms_norm(x.data(), weight.data(), n, 1e-5f, out.data());
+    expect_near(out.values(), expected, 1e-5f);
+    EXPECT_TRUE(out.guards_intact());
+    kernels().rms_norm(x.data(), weight.data(), n, 1e-5f, x.data());
+    EXPECT_EQ(x.values(), out.values());
+  });
+}
+
+TEST_P(KernelsTest, Rope) {
+  for_each_length_and_misalignment([&](int half, int misalign) {
+    const std::vector<float> angles = random(half);
+    std::vector<float> cosines(half);
+    std::vector<float> sines(half);
+    std::transform(angles.begin(), angles.end(), cosines.begin(), [](float a) { return cosf(a); });
+    std::transform(angles.begin(), angles.end(), sines.begin(), [](float a) { return sinf(a); });
+    for (const auto rope : {&Kernels::rope_half, &Kernels::rope_interleaved}) {
+      Misaligned x(random(2 * half), misalign);
+      std::vector<float> expected = x.values();
+      (reference().*rope)(expected.data(), cosines.data(), sines.data(), 2 * half);
+      (kernels().*rope)(x.data(), cosines.data(), sines.data(), 2 * half);
+      expect_near(x.values(), expected, 1e-6f);
+      EXPECT_TRUE(x.guards_intact());
+    }
+  });
+}
+
+TEST_P(KernelsTest, SiluMul) {
+  for_each_length_and_misalignment([&](int n, int misalign) {
+    std::vector<float> values = random(n, 8);
+    values[0] = -200;  // e^200 overflows
+    values[n / 2] = 200;
+    Misaligned gate(values, misalign);
+    Misaligned up(random(n), (misalign + 1) % 3);
+    std::vector<float> expected = gate.values();
+    reference().silu_mul(expected.data(), up.data(), n);
+    kernels().silu_mul(gate.data(), up.data(), n);
+    expect_near(gate.values(), expected, 1e-6f);
+    EXPECT_TRUE(gate.guards_intact());
+  });
+}
+
+TEST_P(KernelsTest, Add) {
+  for_each_length_and_misalignment([&](int n, int misalign) {
+    Misaligned x(random(n), misalign);
+    Misaligned y(random(n), (misalign + 1) % 3);
+    std::vector<float> expected = x.values();
+    reference().add(expected.data(), y.data(), n);
+    kernels().add(x.data(), y.data(), n);
+    EXPECT_EQ(x.values(), expected);
+    EXPECT_TRUE(x.guards_intact());
+  });
+}
+
+struct Tile8 {
+  Tile8(int m, int64_t columns)
+      : values(m * round_up(columns, kGroup)),
+        scales(values.size() / kGroup),
+        sums(values.size() / kGroup) {}
+  std::vector<int8_t> values;
+  std::vector<float> scales;
+  std::vector<int32_t> sums;
+};
+
+TEST_P(KernelsTest, Tiles) {
+  for (int m = 1; m <= kTileRows; ++m) {
+    for (const int64_t columns : {1, 7, 31, 32, 33, 64, 100, 256}) {
+      SCOPED_TRACE(testing::Message() << m << " x " << columns);
+      const int64_t padded = round_up(columns, kGroup);
+      Misaligned rows(random(m * columns), m % 3);
+      std::vector<float> expected(m * padded, -1);
+      std::vector<float> tile(m * padded, -2);
+      reference().tile_f32(rows.data(), m, columns, expected.data());
+      kernels().tile_f32(rows.data(), m, columns, tile.data());
+      EXPECT_EQ(tile, expected);
+
+      Tile8 expected8(m, columns);
+      Tile8 tile8(m, columns);
+      reference().tile_q8(rows.data(), m, columns, expected8.values.data(), expected8.scales.data(),
+                          expected8.sums.data());
+      kernels().tile_q8(rows.data(), m, columns, tile8.values.data(), tile8.scales.data(),
+                        tile8.sums.data());
+      EXPECT_EQ(tile8.values, expected8.values);
+      EXPECT_EQ(tile8.scales, expected8.scales);
+      EXPECT_EQ(tile8.sums, expected8.sums);
+    }
+  }
+}
+
+TEST_P(KernelsTest, QuantisingExtremesNeitherCrashesNorLosesZeros) {
+  std::vector<float> row(96, 0);
+  row[32] = 1e-38f;
+  row[64] = 3e38f;
+  row[65] = -3e38f;
+  Tile8 tile(1, 96);
+  kernels().tile_q8(row.data(), 1, 96, tile.values.data(), tile.scales.data(), tile.sums.data());
+  EXPECT_EQ(tile.scales[0], 0);
+  EXPECT_EQ(tile.scales[1], 0);
+  EXPECT_EQ(tile.values[64], 127);
+  EXPECT_EQ(tile.values[65], -127);
+  row[3] = NAN;
+  row[40] = INFINITY;
+  kernels().tile_q8(row.data(), 1, 96, tile.values.data(), tile.scales.data(), tile.sums.data());
+}
+
+// A packed random matrix.
+struct Weights {
+  Weights(Encoding encoding, int64_t rows, int64_t columns, std::mt19937& engine)
+      : file(rows * columns / block_elements(encoding) * block_bytes(encoding)),
+        view{encoding, rows, columns, file},
+        matrix(view) {
+    const int unit = encoding == Encoding::kF32 ? 4 : block_bytes(encoding);
+    for (size_t i = 0; i < file.size(); i += unit) {
+      for (int j = 0; j < unit; ++j) file[i + j] = static_cast<std::byte>(engine());
+      // Exponents near 1: for floats and for the blocks' scales.
+      std::byte& high = file[i + (encoding == Encoding::kF32 ? 3 : 1)];
+      const bool half = encoding != Encoding::kF32 && encoding != Encoding::kBF16;
+      high = (high & std::byte{0x83}) | (half ? std::byte{0x34} : std::byte{0x3c});
+    }
+    auto allocated = Buffer::allocate(matrix.bytes());
+    buffer = std::move(allocated).value();
+    matrix.data = buffer.data();
+    pack_blocks(view, matrix, 0, matrix.blocks());
+  }
+  std::vector<std::byte> file;
+  TensorView view;
+  PackedMatrix matrix;
+  Buffer buffer;
+};
+
+// The activations of one product in the layout of MatmulArgs.
+struct Activations {
+  Activations(const std::vector<float>& rows, int m, int64_t columns)
+      : padded(round_up(columns, kGroup)),
+        x(m * padded),
+        x8(m * padded),
+        scales(x8.size() / kGroup),
+        sums(scales.size()) {
+    for (int r = 0; r < m; r += kTileRows) {
+      const int n = std::min(kTileRows, m - r);
+      reference().tile_f32(&rows[r * columns], n, columns, &x[r * padded]);
+      reference().tile_q8(&rows[r * columns], n, columns, &x8[r * padded],
+                          &scales[r * padded / kGroup], &sums[r * padded / kGroup]);
+    }
+  }
+  int64_t padded;
+  std::vector<float> x;
+  std::vector<int8_t> x8;
+  std::vector<float> scales;
+  std::vector<int32_t> sums;
+};
+
+using Matmul = void (*)(const MatmulArgs&);
+
+std::vector<float> product(Matmul matmul, const Weights& weights, const std::vector<float>& rows,
+                           int m, bool add = false) {
+  const Activations activations(rows, m, weights.matrix.columns);
+  Misaligned out(std::vector<float>(m * weights.matrix.rows, add ? 100.0f : NAN), 1);
+  MatmulArgs args{.weights = weights.matrix.data,
+                  .block_bytes = weights.matrix.block_bytes(),
+                  .columns = activations.padded,
+                  .rows = m,
+                  .x = activations.x.data(),
+                  .x8 = activations.x8.data(),
+                  .x8_scales = activations.scales.data(),
+                  .x8_sums = activations.sums.data(),
+                  .out = out.data(),
+                  .out_stride = weights.matrix.rows,
+                  .out_columns = weights.matrix.rows,
+                  .add = add};
+  // In two ranges, as two threads would.
+  const int64_t middle = (weights.matrix.blocks() + 1) / 2;
+  args.block_end = middle;
+  matmul(args);
+  args.block_begin = middle;
+  args.block_end = weights.matrix.blocks();
+  matmul(args);
+  EXPECT_TRUE(out.guards_intact());
+  return out.values();
+}
+
+class MatmulTest : public KernelsTest {
+ protected:
+  void for_each_shape(bool quantised,
+                      const std::function<void(Encoding, int64_t, int64_t)>& check) {
+    for (const Encoding encoding :
+         {Encoding::kF32, Encoding::kF16, Encoding::kBF16, Encoding::kQ8_0, Encoding::kQ4_0}) {
+      if (quantised && block_elements(encoding) == 1) continue;
+      for (const int64_t n : {1, 15, 16, 17, 50}) {
+        for (const int64_t k : {5, 32, 37, 96, 256}) {
+          if (k % block_elements(encoding) != 0) continue;
+          SCOPED_TRACE(testing::Message() << to_string(encoding) << " " << n << " x " << k);
+          check(encoding, n, k);
+        }
+      }
+    }
+  }
+  void check_against_reference(Matmul fast, Matmul slow, Encoding encoding, int64_t n, int64_t k) {
+    const Weights weights(encoding, n, k, engine_);
+    for (const int m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 19, 70}) {
+      const std::vector<float> rows = random(m * k);
+      const std::vector<float> expected = product(slow, weights, rows, m);
+      const std::vector<float> actual = product(fast, weights, rows, m);
+      // Scaled to the sum's terms: cancellation makes a relative bound meaningless.
+      float largest = 0;
+      for (const float value : expected) largest = std::max(largest, std::fabs(value));
+      for (size_t i = 0; i < actual.size(); ++i) {
+        ASSERT_NEAR(actual[i], expected[i], 2e-5f * (1 + largest)) << "m " << m << " at " << i;
+      }
+      const std::vector<float> added = product(fast, weights, rows, m, true);
+      for (size_t i = 0; i < actual.size(); ++i) ASSERT_EQ(added[i], 100.0f + actual[i]);
+      // Each row alone gives the same bits as among the others.
+      for (int r = 0; r < m; ++r) {
+        const std::vector<float> row(rows.begin() + r * k, rows.begin() + (r + 1) * k);
+        const std::vector<float> alone = product(fast, weights, row, 1);
+        ASSERT_TRUE(std::equal(alone.begin(), alone.end(), actual.begin() + r * n))
+            << "row " << r << " of " << m;
+      }
+    }
+  }
+};
+
+TEST_P(MatmulTest, FloatActivations) {
+  for_each_shape(false, [&](Encoding encoding, int64_t n, int64_t k) {
+    const int index = static_cast<int>(encoding);
+    check_against_reference(kernels().matmul[index], reference().matmul[index], encoding, n, k);
+  });
+}
+
+TEST_P(MatmulTest, Int8Activations) {
+  for_each_shape(true, [&](Encoding encoding, int64_t n, int64_t k) {
+    const int index = static_cast<int>(encoding);
+    check_against_reference(kernels().matmul_q8[index], reference().matmul_q8[index], encoding, n,
+                            k);
+  });
+}
+
+// The extremes of the integers, where saturating instructions would clip: weights of -128 and 127
+// (Q8_0), 0 and 15 (Q4_0), against activations of +-127.
+TEST_P(MatmulTest, NothingSaturates) {
+  for (const Encoding encoding : {Encoding::kQ8_0, Encoding::kQ4_0}) {
+    for (const int fill : {0x00, 0x7f, 0x80, 0xff}) {
+      Weights weights(encoding, 16, 64, engine_);
+      for (size_t i = 0; i < weights.file.size(); ++i) {
+        const int in_block = static_cast<int>(i % block_bytes(encoding));
+        weights.file[i] = static_cast<std::byte>(in_block == 0 ? 0 : in_block == 1 ? 0x3c : fill);
+      }
+      pack_blocks(weights.view, weights.matrix, 0, 1);
+      std::vector<float> row(64, 127);
+      std::fill(row.begin() + 32, row.end(), -127.0f);
+      row[3] = -127;
+      const int index = static_cast<int>(encoding);
+      EXPECT_EQ(product(kernels().matmul_q8[index], weights, row, 1),
+                product(reference().matmul_q8[index], weights, row, 1));
+    }
+  }
+}
+
+// A cache of `tokens` tokens in scattered pages, filled with random numbers; what no query may see
+// is NaN.
+template <class T>
+struct Pages {
+  Pages(int tokens, int head_dim, std::mt19937& engine)
+      : page_numbers(int64_t{kPageTokens} * (head_dim + round_up(head_dim, 16))) {
+    const int pages = (tokens + kPageTokens - 1) / kPageTokens;
+    memory.assign(page_numbers * (pages + 1), number(NAN));
+    for (int i = 0; i < pages; ++i) table.push_back(pages - i);
+    std::normal_distribution<float> normal;
+    const int64_t width = round_up(head_dim, 16);
+    for (int t = 0; t < tokens; ++t) {
+      T* page = &memory[table[t / kPageTokens] * page_numbers];
+      T* values = page + int64_t{kPageTokens} * head_dim;
+      const int at = t % kPageTokens;
+      for (int d = 0; d < head_dim; ++d) {
+        const int64_t half = at / 16 * head_dim;
+        const int64_t key = sizeof(T) == 4 ? (half + d) * 16 + at % 16
+                                           : (half / 2 + d / 2) * 32 + at % 16 * 2 + d % 2;
+        page[key] = number(normal(engine));
+      }
+      for (int64_t d = 0; d < width; ++d) {
+        if (sizeof(T) == 4) {
+          values[at * width + d] = number(normal(engine));
+        } else {
+          values[at / 2 * width * 2 + d * 2 + at % 2] = number(normal(engine));
+          if (at % 2 == 0) values[at / 2 * width * 2 + d * 2 + 1] = number(0);
+        }
+        if (sizeof(T) == 4 && at % 2 == 0) values[(at + 1) * width + d] = number(0);
+      }
+    }
+  }
+  static T number(float value) {
+    if constexpr (sizeof(T) == 4) {
+      return value;
+    } else {
+      return to_bf16(value);
+    }
+  }
+  int64_t page_numbers;
+  std::vector<T> memory;
+  std::vector<int32_t> table;
+};
+
+template <class T>
+std::vector<float> attend(void (*attention)(const AttentionArgs&), const Pages<T>& pages,
+                          int head_dim, const std::vector<float>& queries,
+                          const std::vector<int>& lengths) {
+  std::vector<float> out(queries.size(), NAN);
+  std::vector<const float*> query_rows;
+  std::vector<float*> out_rows;
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    query_rows.push_back(&queries[i * head_dim]);
+    out_rows.push_back(&out[i * head_dim]);
+  }
+  attention({.queries = query_rows.data(),
+             .outputs = out_rows.data(),
+             .lengths = lengths.data(),
+             .count = static_cast<int>(lengths.size()),
+             .head_dim = head_dim,
+             .scale = 1 / std::sqrt(static_cast<float>(head_dim)),
+             .pool = reinterpret_cast<const std::byte*>(pages.memory.data()),
+             .table = pages.table.data(),
+             .page_bytes = pages.page_numbers * static_cast<int64_t>(sizeof(T))});
+  return out;
+}
+
+class AttentionTest : public KernelsTest {
+ protected:
+  template <class T>
+  void check(void (*fast)(const AttentionArgs&), void (*slow)(const AttentionArgs&)) {
+    for (const int head_dim : {2, 6, 16, 64, 72}) {
+      for (const int tokens : {1, 2, 15, 16, 17, 31, 32, 33, 64, 65, 100}) {
+        for (int count = 1; count <= kTileRows; ++count) {
+          SCOPED_TRACE(testing::Message() << head_dim << " " << tokens << " " << count);
+          const Pages<T> pages(tokens, head_dim, engine_);
+          const std::vector<float> queries = random(count * head_dim, 2);
+          std::vector<int> lengths;
+          for (int i = 0; i < count; ++i)
+            lengths.push_back(std::max(1, tokens - (i * 13) % tokens));
+          const std::vector<float> out = attend(fast, pages, head_dim, queries, lengths);
+          expect_near(out, attend(slow, pages, head_dim, queries, lengths), 1e-5f);
+          for (int i = 0; i < count; ++i) {
+            const std::vector<float> query(queries.begin() + i * head_dim,
+                                           queries.begin() + (i + 1) * head_dim);
+            const std::vector<float> alone = attend(fast, pages, head_dim, query, {lengths[i]});
+            ASSERT_TRUE(std::equal(alone.begin(), alone.end(), out.begin() + i * head_dim));
+          }
+        }
+      }
+    }
+  }
+};
+
+TEST_P(AttentionTest, Float) { check<float>(kernels().attention_f32, reference().attention_f32); }
+TEST_P(AttentionTest, BFloat16) {
+  check<uint16_t>(kernels().attention_bf16, reference().attention_bf16);
+}
+
+const auto kName = [](const auto& info) { return std::string(info.param->name); };
+INSTANTIATE_TEST_SUITE_P(Isas, KernelsTest, testing::ValuesIn(faster_than_scalar()), kName);
+INSTANTIATE_TEST_SUITE_P(Isas, MatmulTest, testing::ValuesIn(faster_than_scalar()), kName);
+INSTANTIATE_TEST_SUITE_P(Isas, AttentionTest, testing::ValuesIn(faster_than_scalar()), kName);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(KernelsTest);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(MatmulTest);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(AttentionTest);
+
+TEST(Numbers, HalfAndBfloat16) {
+  EXPECT_EQ(from_f16(0x3c00), 1.0f);
+  EXPECT_EQ(from_f16(0xc000), -2.0f);
+  EXPECT_EQ(from_f16(0x0001), std::ldexp(1.0f, -24));
+  EXPECT_EQ(from_f16(0x7bff), 65504.0f);
+  EXPECT_EQ(from_f16(0xfc00), -INFINITY);
+  EXPECT_TRUE(std::isnan(from_f16(0x7e00)));
+  EXPECT_EQ(to_bf16(1.0f), 0x3f80);
+  EXPECT_EQ(to_bf16(float_of(0x3f808000)), 0x3f80);  // tie to even
+  EXPECT_EQ(to_bf16(float_of(0x3f818000)), 0x3f82);
+  EXPECT_TRUE(std::isnan(from_bf16(to_bf16(float_of(0x7f800001)))));
+}
+
+}  // namespace
+}  // namespace hearth::engine::kernels

@@ -1,0 +1,239 @@
+// The reference: plain loops that say what every other instruction set computes.
+#include <cmath>
+#include <cstring>
+
+#include "engine/kernels/numbers.h"
+#include "engine/kernels/tables.h"
+
+namespace hearth::engine::kernels {
+namespace {
+
+struct Float32 {};
+struct Float16 {};
+struct BFloat16 {};
+struct Quant8 {};
+struct Quant4 {};
+
+uint16_t load_u16(const std::byte* at) {
+  uint16_t value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+// The weight of lane n, column k of a block, without its scale.
+float weight(Float32, const std::byte* block, int64_t k, int n) {
+  float value;
+  std::memcpy(&value, block + (k * kBlockRows + n) * 4, sizeof value);
+  return value;
+}
+float weight(Float16, const std::byte* block, int64_t k, int n) {
+  return from_f16(load_u16(block + (k * kBlockRows + n) * 2));
+}
+float weight(BFloat16, const std::byte* block, int64_t k, int n) {
+  return from_bf16(load_u16(block + (k / 2 * kBlockRows + n) * 4 + k % 2 * 2));
+}
+int weight(Quant8, const std::byte* block, int64_t k, int n) {
+  return static_cast<int>(block[(k / 4 * kBlockRows + n) * 4 + k % 4]) - 128;
+}
+int weight(Quant4, const std::byte* block, int64_t k, int n) {
+  const int byte = static_cast<int>(block[(k / 8 * kBlockRows + n) * 4 + k % 4]);
+  return (k % 8 < 4 ? byte & 15 : byte >> 4) - 8;
+}
+
+// The scale of lane n for the 32 columns from k.
+template <class Format>
+float scale(Format, const std::byte*, int64_t, int64_t, int) {
+  return 1.0f;
+}
+float scale(Quant8, const std::byte* block, int64_t columns, int64_t k, int n) {
+  return from_f16(load_u16(block + columns * 16 + (k / kGroup * kBlockRows + n) * 2));
+}
+float scale(Quant4, const std::byte* block, int64_t columns, int64_t k, int n) {
+  return from_f16(load_u16(block + columns * 8 + (k / kGroup * kBlockRows + n) * 2));
+}
+
+// Calls dot(tile, rows in the tile m, row in the tile i, block, lane) for every output and stores
+// its value.
+template <class Dot>
+void for_each_output(const MatmulArgs& args, Dot dot) {
+  for (int64_t b = args.block_begin; b < args.block_end; ++b) {
+    const std::byte* block = args.weights + b * args.block_bytes;
+    for (int r = 0; r < args.rows; ++r) {
+      const int tile = r / kTileRows;
+      const int left = args.rows - tile * kTileRows;
+      const int m = left < kTileRows ? left : kTileRows;
+      for (int n = 0; n < kBlockRows && b * kBlockRows + n < args.out_columns; ++n) {
+        float* out = args.out + r * args.out_stride + b * kBlockRows + n;
+        const float sum = dot(static_cast<int64_t>(tile) * kTileRows, m, r % kTileRows, block, n);
+        *out = args.add ? *out + sum : sum;
+      }
+    }
+  }
+}
+
+template <class Format>
+void matmul(const MatmulArgs& args) {
+  for_each_output(args, [&](int64_t first_row, int m, int i, const std::byte* block, int n) {
+    const float* x = args.x + first_row * args.columns;
+    float sum = 0;
+    for (int64_t k = 0; k < args.columns; k += kGroup) {
+      float part = 0;
+      for (int64_t j = k; j < k + kGroup; ++j) {
+        part += static_cast<float>(weight(Format(), block, j, n)) * x[j * m + i];
+      }
+      sum += part * scale(Format(), block, args.columns, k, n);
+    }
+    return sum;
+  });
+}
+
+template <class Format>
+void matmul_q8(const MatmulArgs& args) {
+  for_each_output(args, [&](int64_t first_row, int m, int i, const std::byte* block, int n) {
+    const int8_t* x = args.x8 + first_row * args.columns;
+    const float* x_scales = args.x8_scales + first_row * (args.columns / kGroup);
+    float sum = 0;
+    for (int64_t k = 0; k < args.columns; k += kGroup) {
+      int part = 0;
+      for (int64_t j = k; j < k + kGroup; ++j) {
+        part += weight(Format(), block, j, n) * x[(j / 4 * m + i) * 4 + j % 4];
+      }
+      const float both = scale(Format(), block, args.columns, k, n) * x_scales[k / kGroup * m + i];
+      sum += static_cast<float>(part) * both;
+    }
+    return sum;
+  });
+}
+
+void tile_f32(const float* rows, int m, int64_t columns, float* tile) {
+  for (int i = 0; i < m; ++i) {
+    for (int64_t k = 0; k < columns; ++k) tile[k * m + i] = rows[i * columns + k];
+    for (int64_t k = columns; k < round_up(columns, kGroup); ++k) tile[k * m + i] = 0;
+  }
+}
+
+// To the nearest integer in [-127, 127]; anything for NaN.
+int quantise(float value) {
+  return value > 127 ? 127 : value >= -127 ? static_cast<int>(std::nearbyint(value)) : -127;
+}
+
+void tile_q8(const float* rows, int m, int64_t columns, int8_t* tile, float* scales,
+             int32_t* sums) {
+  for (int i = 0; i < m; ++i) {
+    const float* row = rows + i * columns;
+    for (int64_t k = 0; k < round_up(columns, kGroup); k += kGroup) {
+      const int64_t end = k + kGroup < columns ? k + kGroup : columns;
+      float max = 0;
+      for (int64_t j = k; j < end; ++j) max = std::fabs(row[j]) > max ? std::fabs(row[j]) : max;
+      // Below this the reciprocal could overflow, and nothing is lost by zero.
+      const float inverse = max > 1e-30f ? 127 / max : 0;
+      int32_t sum = 0;
+      for (int64_t j = k; j < k + kGroup; ++j) {
+        const int q = j < end ? quantise(row[j] * inverse) : 0;
+        tile[(j / 4 * m + i) * 4 + j % 4] = static_cast<int8_t>(q);
+        sum += q;
+      }
+      scales[k / kGroup * m + i] = max > 1e-30f ? max / 127 : 0;
+      sums[k / kGroup * m + i] = sum;
+    }
+  }
+}
+
+void rms_norm(const float* x, const float* weight, int64_t n, float epsilon, float* out) {
+  float sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += x[i] * x[i];
+  const float factor = 1 / std::sqrt(sum / static_cast<float>(n) + epsilon);
+  for (int64_t i = 0; i < n; ++i) out[i] = x[i] * factor * weight[i];
+}
+
+void rotate(float& a, float& b, float cosine, float sine) {
+  const float rotated = a * cosine - b * sine;
+  b = a * sine + b * cosine;
+  a = rotated;
+}
+
+void rope_half(float* x, const float* cosines, const float* sines, int n) {
+  for (int i = 0; i < n / 2; ++i) rotate(x[i], x[i + n / 2], cosines[i], sines[i]);
+}
+
+void rope_interleaved(float* x, const float* cosines, const float* sines, int n) {
+  for (int i = 0; i < n / 2; ++i) rotate(x[2 * i], x[2 * i + 1], cosines[i], sines[i]);
+}
+
+void silu_mul(float* gate, const float* up, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+}
+
+void add(float* x, const float* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] += y[i];
+}
+
+// Where a page keeps dimension d of its token t.
+float key(Float32, const std::byte* page, int head_dim, int t, int d) {
+  float value;
+  std::memcpy(&value, page + (int64_t{t / 16 * head_dim + d} * 16 + t % 16) * 4, sizeof value);
+  return value;
+}
+float value(Float32, const std::byte* page, int head_dim, int t, int d) {
+  float result;
+  const int64_t at = int64_t{kPageTokens} * head_dim + t * round_up(head_dim, 16) + d;
+  std::memcpy(&result, page + at * 4, sizeof result);
+  return result;
+}
+float key(BFloat16, const std::byte* page, int head_dim, int t, int d) {
+  const int64_t pair = t / 16 * (head_dim / 2) + d / 2;
+  return from_bf16(load_u16(page + (pair * 16 + t % 16) * 4 + d % 2 * 2));
+}
+float value(BFloat16, const std::byte* page, int head_dim, int t, int d) {
+  const int64_t at = int64_t{kPageTokens} * head_dim * 2;
+  return from_bf16(load_u16(page + at + (t / 2 * round_up(head_dim, 16) + d) * 4 + t % 2 * 2));
+}
+
+template <class Format>
+void attend(const AttentionArgs& args, int index) {
+  const float* query = args.queries[index];
+  float* out = args.outputs[index];
+  for (int d = 0; d < args.head_dim; ++d) out[d] = 0;
+  float max = -INFINITY;
+  float sum = 0;  // of exp(score - max)
+  for (int t = 0; t < args.lengths[index]; ++t) {
+    const std::byte* page = args.pool + args.table[t / kPageTokens] * args.page_bytes;
+    float score = 0;
+    for (int d = 0; d < args.head_dim; ++d) {
+      score += query[d] * key(Format(), page, args.head_dim, t % kPageTokens, d);
+    }
+    score *= args.scale;
+    const float new_max = score > max ? score : max;
+    const float keep = std::exp(max - new_max);
+    const float p = std::exp(score - new_max);
+    for (int d = 0; d < args.head_dim; ++d) {
+      out[d] = out[d] * keep + p * value(Format(), page, args.head_dim, t % kPageTokens, d);
+    }
+    sum = sum * keep + p;
+    max = new_max;
+  }
+  for (int d = 0; d < args.head_dim; ++d) out[d] /= sum;
+}
+
+template <class Format>
+void attention(const AttentionArgs& args) {
+  for (int i = 0; i < args.count; ++i) attend<Format>(args, i);
+}
+
+}  // namespace
+
+const Kernels kScalarKernels = {
+    .matmul = {matmul<Float32>, matmul<Float16>, matmul<BFloat16>, matmul<Quant8>, matmul<Quant4>},
+    .matmul_q8 = {nullptr, nullptr, nullptr, matmul_q8<Quant8>, matmul_q8<Quant4>},
+    .tile_f32 = tile_f32,
+    .tile_q8 = tile_q8,
+    .rms_norm = rms_norm,
+    .rope_half = rope_half,
+    .rope_interleaved = rope_interleaved,
+    .silu_mul = silu_mul,
+    .add = add,
+    .attention_f32 = attention<Float32>,
+    .attention_bf16 = attention<BFloat16>,
+};
+
+}  // namespace hearth::engine::kernels

@@ -1,0 +1,40 @@
+// A weight matrix in memory, in the layout of kernels/layout.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/model_files.h"
+
+namespace hearth::engine {
+
+// A view: the bytes belong to the model. The encoding is the file's; packing loses nothing.
+struct PackedMatrix {
+  Encoding encoding = Encoding::kF32;
+  int64_t rows = 0;     // outputs
+  int64_t columns = 0;  // inputs
+  std::byte* data = nullptr;
+
+  PackedMatrix() = default;
+  // The geometry of `view`, with no data yet.
+  explicit PackedMatrix(const TensorView& view);
+
+  int64_t blocks() const;          // of 16 rows
+  int64_t padded_columns() const;  // a multiple of 32
+  int64_t block_bytes() const;     // a multiple of 64
+  int64_t bytes() const { return blocks() * block_bytes(); }
+  bool quantised() const { return encoding == Encoding::kQ8_0 || encoding == Encoding::kQ4_0; }
+};
+
+// Packs the blocks [begin, end) from the tensor that `matrix` was made for. Threads may pack
+// different blocks together.
+// REQUIRES: matrix.data has room for bytes().
+void pack_blocks(const TensorView& view, const PackedMatrix& matrix, int64_t begin, int64_t end);
+
+// Decodes one row to out [columns].
+void unpack_row(const PackedMatrix& matrix, int64_t row, float* out);
+
+// Decodes a whole tensor, row-major, to out [rows * columns].
+void decode_tensor(const TensorView& view, float* out);
+
+}  // namespace hearth::engine

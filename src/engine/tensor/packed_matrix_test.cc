@@ -1,0 +1,72 @@
+#include "engine/tensor/packed_matrix.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "engine/tensor/buffer.h"
+
+namespace hearth::engine {
+namespace {
+
+// Random bytes are valid blocks of any encoding; infinities and NaNs of 16-bit floats are avoided
+// by clearing an exponent bit.
+std::vector<std::byte> random_tensor(Encoding encoding, int64_t rows, int64_t columns) {
+  std::vector<std::byte> bytes(rows * columns / block_elements(encoding) * block_bytes(encoding));
+  std::mt19937 random(7);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+  const int step = encoding == Encoding::kF32 ? 4 : block_bytes(encoding);
+  const int last = encoding == Encoding::kF32 ? 3 : 1;  // the byte with the exponent's high bits
+  for (size_t i = last; i < bytes.size(); i += step) bytes[i] &= std::byte{0xbf};
+  return bytes;
+}
+
+TEST(PackedMatrix, EveryRowComesBackExactly) {
+  for (const Encoding encoding :
+       {Encoding::kF32, Encoding::kF16, Encoding::kBF16, Encoding::kQ8_0, Encoding::kQ4_0}) {
+    for (const int64_t rows : {1, 15, 16, 17, 40}) {
+      for (const int64_t columns : {1, 31, 32, 33, 96}) {
+        if (columns % block_elements(encoding) != 0) continue;
+        SCOPED_TRACE(testing::Message() << to_string(encoding) << " " << rows << " x " << columns);
+        const std::vector<std::byte> bytes = random_tensor(encoding, rows, columns);
+        const TensorView view{encoding, rows, columns, bytes};
+        std::vector<float> expected(rows * columns);
+        decode_tensor(view, expected.data());
+
+        PackedMatrix matrix(view);
+        auto buffer = Buffer::allocate(matrix.bytes());
+        ASSERT_TRUE(buffer.ok());
+        matrix.data = buffer->data();
+        pack_blocks(view, matrix, 0, 1);
+        pack_blocks(view, matrix, 1, matrix.blocks());
+        std::vector<float> row(columns);
+        for (int64_t r = 0; r < rows; ++r) {
+          unpack_row(matrix, r, row.data());
+          for (int64_t k = 0; k < columns; ++k) ASSERT_EQ(row[k], expected[r * columns + k]);
+        }
+      }
+    }
+  }
+}
+
+// Values worked out by hand from the formats' definitions.
+TEST(DecodeTensor, KnownBlocks) {
+  std::vector<std::byte> q4(18, std::byte{0x00});
+  q4[0] = std::byte{0x00};
+  q4[1] = std::byte{0x38};  // 0.5
+  q4[2] = std::byte{0xf1};  // number 0: 1 - 8, number 16: 15 - 8
+  std::vector<float> out(32);
+  decode_tensor({Encoding::kQ4_0, 1, 32, q4}, out.data());
+  EXPECT_EQ(out[0], -3.5f);
+  EXPECT_EQ(out[16], 3.5f);
+  EXPECT_EQ(out[1], -4.0f);
+
+  std::vector<std::byte> q8(34, std::byte{0x80});  // -128
+  q8[0] = std::byte{0x01};
+  q8[1] = std::byte{0x00};  // the smallest subnormal, 2^-24
+  decode_tensor({Encoding::kQ8_0, 1, 32, q8}, out.data());
+  EXPECT_EQ(out[31], -128.0f / 16777216.0f);
+}
+
+}  // namespace
+}  // namespace hearth::engine
