@@ -1,12 +1,16 @@
 // The ranks of one instance, talking. Start here.
 //
-//   HEARTH_TRY(auto rendezvous, fabric::Rendezvous::listen("0.0.0.0"));     // publish
-//   rendezvous->port() HEARTH_TRY(auto group, fabric::Group::join(std::move(rendezvous), {.rank =
-//   1, .addresses = {...}, ...})); HEARTH_RETURN_IF_ERROR(group->send(0, kTokens, bytes));
+//   HEARTH_TRY(auto rendezvous, fabric::Rendezvous::listen(""));  // publish rendezvous->port()
+//   fabric::GroupOptions options{.rank = 1, .addresses = {"10.0.0.2:4711", ...}, .token = token};
+//   HEARTH_TRY(auto group, fabric::Group::join(std::move(rendezvous), options));
+//   HEARTH_RETURN_IF_ERROR(group->send(0, kTokens, bytes));
 //
 // Failure: when any rank dies, stalls or leaves, every waiting and every later call on every rank
-// returns kUnavailable naming that rank, within 2 s. A group that failed stays failed; make a new
-// one with a new token.
+// returns kUnavailable naming that rank, within 2 s: "rank 1 at 10.0.0.2:4711 died: connection
+// closed". A group that failed stays failed; make a new one with a new token.
+//
+// An orderly end: barrier() on every rank, then destroy the groups. What a rank sent before it left
+// still reaches a rank that is waiting for it (for 300 ms).
 #pragma once
 
 #include <cstddef>
@@ -26,7 +30,8 @@ namespace hearth::fabric {
 class Rendezvous {
  public:
   virtual ~Rendezvous() = default;
-  // Binds an ephemeral port at `host` (IPv4, IPv6 or name).
+  // Binds an ephemeral port at `host` (IPv4, IPv6 or name; empty: every interface). kUnavailable
+  // otherwise.
   static Result<std::unique_ptr<Rendezvous>> listen(const std::string& host);
   virtual int port() const = 0;
 };
@@ -38,37 +43,51 @@ struct GroupOptions {
   std::vector<std::string> addresses;
   // Shared secret of this group and epoch; a connection that does not present it is refused.
   std::string token;
-  std::string transport = "auto";  // see make_transport; all ranks of a group name the same
+  // See make_transport, or "auto": the best that every rank has. All ranks of a group name the
+  // same.
+  std::string transport = "auto";
   int connect_timeout_ms = 30'000;
 };
 
-// Blocking collectives over the ranks. Calls are made by one thread at a time, in the same order on
-// every rank; `fail` may be called from any thread.
+// Tags from here on are Group's own: 0xFFFF0000 broadcast, 0xFFFF0001 barrier.
+inline constexpr Tag kReservedTags = 0xFFFF0000;
+
+// Messages and blocking collectives over the ranks. Calls are made by one thread at a time,
+// collectives in the same order on every rank; `fail` and `status` may be called from any thread.
+// Two ranks may send to each other at once and receive afterwards, see transport.h.
+//
+// Every call returns kUnavailable once the group has failed, and kInvalidArgument for a rank that
+// is not another one of the group, a reserved tag or a message over limits::kFrameBytesMax; the
+// group lives on then.
 class Group {
  public:
   virtual ~Group() = default;
 
   // Rendezvous with every other rank, exchanges addresses, connects the transport. kUnavailable or
-  // kDeadlineExceeded name the rank that did not come, kPermissionDenied a wrong token.
-  // A group of one needs no rendezvous (pass nullptr) and never fails.
+  // kDeadlineExceeded name the rank that did not come, kPermissionDenied a wrong token,
+  // kUnsupported a rank that lacks the transport or speaks another version, kInvalidArgument what
+  // is wrong with `options`. Connections of strangers are refused and do not matter. The port is
+  // closed when this returns. A group of one needs no rendezvous (pass nullptr) and never fails.
   static Result<std::unique_ptr<Group>> join(std::unique_ptr<Rendezvous> rendezvous,
                                              GroupOptions options);
 
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  virtual std::string_view transport() const = 0;  // "tcp", "ucx", "memory", "none" (size 1)
+  // "tcp", "ucx", "shm", "memory", or "none" (size 1).
+  virtual std::string_view transport() const = 0;
 
   virtual Result<void> send(int to, Tag tag, std::span<const std::byte> data) = 0;
-  // Returns the message's size; kCorrupt when it is larger than `data`.
+  // Returns the message's size; kCorrupt when it is larger than `data`, and the message is dropped.
   virtual Result<size_t> recv(int from, Tag tag, std::span<std::byte> data) = 0;
-  // A message of unknown size (<= limits::kFrameBytesMax), resized to fit.
+  // A message of unknown size (<= limits::kFrameBytesMax), resized to fit; its capacity is reused.
   virtual Result<void> recv(int from, Tag tag, std::vector<std::byte>* data) = 0;
-  // `data` of `root` reaches every rank; same size on all.
+  // `data` of `root` reaches every rank; same size on all, else kCorrupt.
   virtual Result<void> broadcast(int root, std::span<std::byte> data) = 0;
   // Returns once every rank has entered.
   virtual Result<void> barrier() = 0;
 
-  // Fails the group on every rank, e.g. because this rank's computation failed. Thread-safe.
+  // Fails the group on every rank with "rank N at HOST:PORT failed: reason", e.g. because this
+  // rank's computation failed. The others have been told when this returns. Thread-safe.
   virtual void fail(const std::string& reason) = 0;
   // The error that failed the group; ok while it lives. Thread-safe.
   virtual Result<void> status() const = 0;
