@@ -26,7 +26,10 @@ struct Command {
 // Every command, in the order of --help.
 const std::vector<Command>& commands();
 
+Action declare_serve(CLI::App& app);
 Action declare_run(CLI::App& app);
+Action declare_ps(CLI::App& app);
+Action declare_nodes(CLI::App& app);
 Action declare_bench(CLI::App& app);
 Action declare_logits(CLI::App& app);
 Action declare_tokenize(CLI::App& app);

@@ -4,7 +4,10 @@ namespace hearth::cli {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
+      {"serve", "Start this device", declare_serve},
       {"run", "Ask a model a question, or chat with it", declare_run},
+      {"ps", "List the running models and where they run", declare_ps},
+      {"nodes", "List the devices of the cluster", declare_nodes},
       {"bench", "Measure a model's speed on this machine", declare_bench},
       {"logits", "Write a model's logits for given tokens to a file", declare_logits},
       {"tokenize", "Turn text into a model's token ids", declare_tokenize},

@@ -1,0 +1,80 @@
+#include "cli/cluster_state.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "cli/local_api.h"
+
+namespace hearth::cli {
+namespace {
+
+using nlohmann::json;
+
+StateDevice device_of(const json& state, const std::string& id) {
+  const json& identity = state.at("nodeIdentities").at(id);
+  const json& memory = state.at("nodeMemory").at(id);
+  const json& status = state.at("nodeStatus").at(id);
+  const json& addresses = status.at("addresses");
+  return {.id = id,
+          .name = identity.at("friendlyName"),
+          .status = status.at("status"),
+          .chip = identity.at("chipId"),
+          .address = addresses.empty() ? "" : addresses.front().get<std::string>(),
+          .memory_total_bytes = memory.at("ramTotal").at("inBytes"),
+          .memory_available_bytes = memory.at("ramAvailable").at("inBytes"),
+          .self = state.at("self") == id};
+}
+
+StateInstance instance_of(const json& state, const json& item) {
+  StateInstance instance{.id = item.at("instanceId"),
+                         .model = item.at("modelId"),
+                         .status = item.at("status"),
+                         .message = item.at("statusMessage")};
+  const json& assignments = item.at("shardAssignments");
+  std::map<int, StateShard> by_rank;
+  for (const auto& [device, runner] : assignments.at("nodeToRunner").items()) {
+    const json& shard =
+        assignments.at("runnerToShard").at(runner.get<std::string>()).at("PipelineShardMetadata");
+    const json& identities = state.at("nodeIdentities");
+    by_rank[shard.at("deviceRank")] = {
+        .device_id = device,
+        .device_name = identities.contains(device)
+                           ? identities.at(device).at("friendlyName").get<std::string>()
+                           : device.substr(0, 8),
+        .layer_begin = shard.at("startLayer"),
+        .layer_end = shard.at("endLayer")};
+  }
+  for (auto& [rank, shard] : by_rank) instance.shards.push_back(std::move(shard));
+  return instance;
+}
+
+}  // namespace
+
+Result<ClusterState> parse_state(const std::string& text) {
+  ClusterState parsed;
+  try {
+    const json state = json::parse(text);
+    for (const auto& [id, status] : state.at("nodeStatus").items()) {
+      parsed.devices.push_back(device_of(state, id));
+    }
+    for (const auto& [id, instance] : state.at("instances").items()) {
+      parsed.instances.push_back(instance_of(state, instance));
+    }
+  } catch (const json::exception& error) {
+    return Error(Code::kCorrupt,
+                 std::string("the device's answer is not understood: ") + error.what());
+  }
+  std::ranges::sort(parsed.devices, [](const StateDevice& a, const StateDevice& b) {
+    return std::tie(b.self, a.name, a.id) < std::tie(a.self, b.name, b.id);
+  });
+  std::ranges::sort(parsed.instances, {}, &StateInstance::model);
+  return parsed;
+}
+
+Result<ClusterState> read_state(int port) {
+  HEARTH_TRY(const std::string text, get_from_daemon(port, "/state"));
+  return parse_state(text);
+}
+
+}  // namespace hearth::cli

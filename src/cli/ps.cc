@@ -1,0 +1,83 @@
+// hearth ps: the instances of the cluster.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/cluster_state.h"
+#include "cli/command.h"
+#include "cli/settings.h"
+#include "cli/table.h"
+
+namespace hearth::cli {
+namespace {
+
+struct Options {
+  int port = 52415;
+  bool json = false;
+};
+
+std::string layers(const StateShard& shard) {
+  return fmt::format("{}-{}", shard.layer_begin, shard.layer_end - 1);
+}
+
+void print_json(const ClusterState& state) {
+  nlohmann::ordered_json out = nlohmann::ordered_json::array();
+  for (const StateInstance& instance : state.instances) {
+    nlohmann::ordered_json devices = nlohmann::ordered_json::array();
+    for (const StateShard& shard : instance.shards) {
+      devices.push_back({{"id", shard.device_id},
+                         {"name", shard.device_name},
+                         {"layer_begin", shard.layer_begin},
+                         {"layer_end", shard.layer_end}});
+    }
+    out.push_back({{"id", instance.id},
+                   {"model", instance.model},
+                   {"status", instance.status},
+                   {"message", instance.message},
+                   {"devices", std::move(devices)}});
+  }
+  std::printf("%s\n", out.dump(2).c_str());
+}
+
+void print_table(const ClusterState& state) {
+  if (state.instances.empty()) {
+    std::printf("No instances. Place one on the dashboard, or with hearth serve --model MODEL.\n");
+    return;
+  }
+  std::vector<std::vector<std::string>> rows = {{"MODEL", "STATUS", "DEVICES (LAYERS)", "ID"}};
+  for (const StateInstance& instance : state.instances) {
+    std::string devices;
+    for (const StateShard& shard : instance.shards) {
+      devices +=
+          fmt::format("{}{} ({})", devices.empty() ? "" : ", ", shard.device_name, layers(shard));
+    }
+    if (devices.empty()) devices = "-";
+    rows.push_back({instance.model, instance.status, devices, instance.id});
+  }
+  std::printf("%s", table(rows).c_str());
+  for (const StateInstance& instance : state.instances) {
+    if (instance.message.empty()) continue;
+    std::printf("%s: %s\n", instance.model.c_str(), instance.message.c_str());
+  }
+}
+
+}  // namespace
+
+Action declare_ps(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.add_option("--port", options->port, "Port of the device's API on this machine")
+      ->check(CLI::Range(1, 65535))
+      ->capture_default_str();
+  app.add_flag("--json", options->json, "Print JSON");
+  app.footer("Example:\n  hearth ps");
+  return [&app, options]() -> Result<void> {
+    HEARTH_RETURN_IF_ERROR(apply_settings(app));
+    HEARTH_TRY(const ClusterState state, read_state(options->port));
+    options->json ? print_json(state) : print_table(state);
+    return {};
+  };
+}
+
+}  // namespace hearth::cli
