@@ -1,0 +1,68 @@
+import { fetchPreviews, placeInstance } from '../api/client';
+import { isAbort, toApiError } from '../api/errors';
+import type { Model } from '../api/types';
+import { optionsOf, preferredOption, type Option } from '../model/placement';
+import { cluster } from './cluster.svelte';
+
+/** The instance being considered: shown on the devices before anything is started. */
+class Placement {
+  model = $state.raw<Model | null>(null);
+  options = $state.raw<Option[]>([]);
+  devices = $state(1);
+  loading = $state(false);
+  launching = $state(false);
+  error = $state('');
+  #request: AbortController | null = null;
+
+  chosen = $derived(this.options.find((option) => option.devices === this.devices));
+  fits = $derived(this.chosen !== undefined && this.chosen.error === '');
+
+  /** What a plan depends on: previews are asked for again when this changes. */
+  signature = $derived(
+    JSON.stringify([cluster.devices.map(({ id, status }) => [id, status]), cluster.instances.map(({ id }) => id)]),
+  );
+
+  async open(model: Model): Promise<void> {
+    this.model = model;
+    this.options = [];
+    this.error = '';
+    await this.refresh();
+    this.devices = preferredOption(this.options)?.devices ?? 1;
+  }
+
+  close(): void {
+    this.#request?.abort();
+    this.model = null;
+    this.options = [];
+  }
+
+  async refresh(): Promise<void> {
+    if (!this.model) return;
+    this.#request?.abort();
+    const request = new AbortController();
+    this.#request = request;
+    this.loading = true;
+    try {
+      this.options = optionsOf(await fetchPreviews(this.model.id, request.signal));
+      this.error = '';
+    } catch (error) {
+      if (isAbort(error)) return;
+      this.error = toApiError(error).message;
+    }
+    this.loading = false;
+  }
+
+  async launch(): Promise<void> {
+    if (!this.model || !this.fits) return;
+    this.launching = true;
+    try {
+      await placeInstance(this.model.id, this.devices);
+      this.close();
+    } catch (error) {
+      this.error = toApiError(error).message;
+    }
+    this.launching = false;
+  }
+}
+
+export const placement = new Placement();
