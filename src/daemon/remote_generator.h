@@ -1,9 +1,6 @@
 // runtime::Generator across gRPC, both ends of it.
 #pragma once
 
-#include <grpcpp/support/server_callback.h>
-
-#include <functional>
 #include <memory>
 
 #include "base/ids.h"
@@ -12,6 +9,8 @@
 
 namespace grpc {
 class Channel;
+template <class Message>
+class ServerWriteReactor;
 }  // namespace grpc
 
 namespace hearth::proto {

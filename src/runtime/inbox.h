@@ -8,57 +8,27 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "runtime/answer.h"
+#include "runtime/event_sink.h"
 #include "runtime/generator.h"
 #include "runtime/scheduler.h"
 
 namespace hearth::runtime {
 
-// Whoever waits for a request's events. Thread-safe.
-class Client {
- public:
-  explicit Client(EventHandler handler) : handler_(std::move(handler)) {}
-
-  // Hands on an event, unless the last one came or the caller has gone.
-  void deliver(GenerateEvent event) {
-    std::lock_guard lock(mutex_);
-    if (done_) return;
-    done_ = std::holds_alternative<Finished>(event) || std::holds_alternative<Error>(event);
-    handler_(std::move(event));
-  }
-
-  // Once this returns the handler is not called any more.
-  void leave() {
-    std::lock_guard lock(mutex_);
-    done_ = true;
-  }
-
-  bool done() const {
-    std::lock_guard lock(mutex_);
-    return done_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  const EventHandler handler_;
-  bool done_ = false;
-};
-
 // A request whose prompt is still text.
 struct IncomingRequest {
   uint64_t id = 0;
-  std::shared_ptr<Client> client;
+  std::shared_ptr<EventSink> sink;
   GenerateRequest request;
   bool refused = false;  // the queue was full
 };
 
 // A request that the scheduler can take.
 struct ReadyRequest {
-  std::shared_ptr<Client> client;
+  std::shared_ptr<EventSink> sink;
   SequenceRequest sequence;
   Answer answer;
   int prompt_tokens = 0;

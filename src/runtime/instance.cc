@@ -21,11 +21,11 @@ constexpr auto kGroupCheckInterval = std::chrono::milliseconds(200);
 
 class QueuedGeneration final : public Generation {
  public:
-  QueuedGeneration(std::shared_ptr<Inbox> inbox, std::shared_ptr<Client> client, uint64_t id)
-      : inbox_(std::move(inbox)), client_(std::move(client)), id_(id) {}
+  QueuedGeneration(std::shared_ptr<Inbox> inbox, std::shared_ptr<EventSink> sink, uint64_t id)
+      : inbox_(std::move(inbox)), sink_(std::move(sink)), id_(id) {}
 
   ~QueuedGeneration() override {
-    client_->leave();
+    sink_->leave();
     std::lock_guard lock(inbox_->mutex);
     if (inbox_->failure || inbox_->stopping) return;
     inbox_->cancelled.push_back(id_);
@@ -34,7 +34,7 @@ class QueuedGeneration final : public Generation {
 
  private:
   const std::shared_ptr<Inbox> inbox_;
-  const std::shared_ptr<Client> client_;
+  const std::shared_ptr<EventSink> sink_;
   const uint64_t id_;
 };
 
@@ -69,21 +69,21 @@ class InstanceImpl final : public Instance {
   int context() const override { return context_; }
 
   std::unique_ptr<Generation> generate(GenerateRequest request, EventHandler handler) override {
-    auto client = std::make_shared<Client>(std::move(handler));
+    auto sink = std::make_shared<EventSink>(std::move(handler));
     std::lock_guard lock(inbox_->mutex);
     const uint64_t id = inbox_->next_id++;
     const size_t queued = inbox_->incoming.size() + inbox_->ready.size() +
                           static_cast<size_t>(inbox_->scheduler_waiting);
     const bool refused = queued >= limits::kQueuedRequestsMax;
     if (refused) request = {};
-    inbox_->incoming.push_back({id, client, std::move(request), refused});
+    inbox_->incoming.push_back({id, sink, std::move(request), refused});
     inbox_->prompts_changed.notify_one();
-    return std::make_unique<QueuedGeneration>(inbox_, std::move(client), id);
+    return std::make_unique<QueuedGeneration>(inbox_, std::move(sink), id);
   }
 
  private:
   struct Running {
-    std::shared_ptr<Client> client;
+    std::shared_ptr<EventSink> sink;
     Answer answer;
     int prompt_tokens = 0;
   };
@@ -92,19 +92,19 @@ class InstanceImpl final : public Instance {
 
   void turn_prompts_into_tokens() {
     while (auto incoming = next_incoming()) {
-      if (incoming->client->done()) continue;
+      if (incoming->sink->done()) continue;
       auto sequence = admit(*incoming);
       if (!sequence.ok()) {
-        incoming->client->deliver(sequence.error());
+        incoming->sink->deliver(sequence.error());
         continue;
       }
       const int prompt_tokens = static_cast<int>(sequence->prompt.size());
-      incoming->client->deliver(Started{.prompt_tokens = prompt_tokens});
-      if (auto taken = hand_on({incoming->client, std::move(sequence).value(),
+      incoming->sink->deliver(Started{.prompt_tokens = prompt_tokens});
+      if (auto taken = hand_on({incoming->sink, std::move(sequence).value(),
                                 Answer(*options_.tokenizer, std::move(incoming->request.stop)),
                                 prompt_tokens});
           !taken.ok()) {
-        incoming->client->deliver(taken.error());
+        incoming->sink->deliver(taken.error());
       }
     }
   }
@@ -202,10 +202,10 @@ class InstanceImpl final : public Instance {
       running_.erase(id);
     }
     for (ReadyRequest& request : ready) {
-      if (request.client->done()) continue;  // its cancellation may have come before
+      if (request.sink->done()) continue;  // its cancellation may have come before
       const uint64_t id = request.sequence.id;
       running_.emplace(
-          id, Running{std::move(request.client), std::move(request.answer), request.prompt_tokens});
+          id, Running{std::move(request.sink), std::move(request.answer), request.prompt_tokens});
       scheduler_.add(std::move(request.sequence));
     }
     return true;
@@ -216,12 +216,12 @@ class InstanceImpl final : public Instance {
     HEARTH_CHECK(found != running_.end());
     Running& request = found->second;
     Answer::Update update = request.answer.push(event.token, event.finish);
-    request.client->deliver(std::move(update.delta));
+    request.sink->deliver(std::move(update.delta));
     if (!update.finish) return;
     if (!event.finish) scheduler_.cancel(event.id);
-    request.client->deliver(Finished{.reason = *update.finish,
-                                     .usage = {.prompt_tokens = request.prompt_tokens,
-                                               .completion_tokens = request.answer.tokens()}});
+    request.sink->deliver(Finished{.reason = *update.finish,
+                                   .usage = {.prompt_tokens = request.prompt_tokens,
+                                             .completion_tokens = request.answer.tokens()}});
     running_.erase(found);
   }
 
@@ -243,9 +243,9 @@ class InstanceImpl final : public Instance {
       incoming.swap(inbox_->incoming);
       ready.swap(inbox_->ready);
     }
-    for (const auto& [id, request] : running_) request.client->deliver(error);
-    for (const ReadyRequest& request : ready) request.client->deliver(error);
-    for (const IncomingRequest& request : incoming) request.client->deliver(error);
+    for (const auto& [id, request] : running_) request.sink->deliver(error);
+    for (const ReadyRequest& request : ready) request.sink->deliver(error);
+    for (const IncomingRequest& request : incoming) request.sink->deliver(error);
     running_.clear();
   }
 

@@ -1,0 +1,145 @@
+#include "daemon/runner/service.h"
+
+#include <utility>
+
+#include "daemon/convert.h"
+#include "daemon/remote_generator.h"
+
+namespace hearth::daemon {
+namespace {
+
+RankLoad from_proto(const proto::LoadRequest& request) {
+  return {.instance = InstanceId(request.instance_id()),
+          .epoch = request.epoch(),
+          .model_name = request.model_name(),
+          .model_path = request.model_path(),
+          .rank = request.rank(),
+          .world_size = request.world_size(),
+          .shard = {.layer_begin = request.layer_begin(), .layer_end = request.layer_end()},
+          .threads = request.threads(),
+          .precision = request.exact() ? engine::Precision::kExact : engine::Precision::kDefault,
+          .kv_tokens = request.kv_tokens(),
+          .sequences_max = request.sequences_max(),
+          .bind_host = request.bind_host()};
+}
+
+proto::LoadProgress progress_message(int layers_done, int layers_total) {
+  proto::LoadProgress message;
+  message.set_layers_loaded(layers_done);
+  message.set_layers_total(layers_total);
+  return message;
+}
+
+}  // namespace
+
+// Stays open until the caller goes or the runner ends.
+class RunnerService::WatchStream final : public EventStream<proto::WatchEvent> {
+ public:
+  void OnCancel() override { finish(); }
+};
+
+RunnerService::RunnerService(std::function<void()> shutdown) : shutdown_(std::move(shutdown)) {
+  rank_.emplace([this](const Error& error) { group_failed(error); });
+}
+
+RunnerService::~RunnerService() {
+  std::vector<std::thread> background;
+  {
+    std::lock_guard lock(mutex_);
+    background.swap(background_);
+  }
+  for (std::thread& thread : background) thread.join();
+  rank_.reset();  // its threads call group_failed
+}
+
+void RunnerService::in_background(std::function<void()> work) {
+  std::lock_guard lock(mutex_);
+  background_.emplace_back(std::move(work));
+}
+
+void RunnerService::group_failed(const Error& error) {
+  std::lock_guard lock(mutex_);
+  group_failure_ = error;
+  proto::WatchEvent event;
+  *event.mutable_failure() = to_proto(error);
+  for (const auto& watch : watches_) {
+    if (auto stream = watch.lock()) stream->push(event);
+  }
+}
+
+void RunnerService::end_watches() {
+  std::lock_guard lock(mutex_);
+  for (const auto& watch : watches_) {
+    if (auto stream = watch.lock()) stream->finish();
+  }
+}
+
+grpc::ServerWriteReactor<proto::LoadProgress>* RunnerService::Load(
+    grpc::CallbackServerContext*, const proto::LoadRequest* request) {
+  auto stream = std::make_shared<EventStream<proto::LoadProgress>>();
+  in_background([this, stream, load = from_proto(*request)] {
+    const auto port = rank_->load(
+        load, [&](int done, int total) { stream->push(progress_message(done, total)); });
+    proto::LoadProgress last;
+    if (port.ok()) {
+      const int layers = load.shard.layers();
+      last = progress_message(layers, layers);
+      last.set_loaded(true);
+      last.set_rendezvous_port(*port);
+    } else {
+      *last.mutable_failure() = to_proto(port.error());
+    }
+    stream->push(std::move(last));
+    stream->finish();
+  });
+  return EventStream<proto::LoadProgress>::hold(std::move(stream));
+}
+
+grpc::ServerUnaryReactor* RunnerService::Connect(grpc::CallbackServerContext* context,
+                                                 const proto::ConnectRequest* request,
+                                                 proto::ConnectReply* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  GroupConnect connect{.addresses = {request->addresses().begin(), request->addresses().end()},
+                       .token = request->token(),
+                       .transport = request->transport()};
+  in_background([this, reactor, reply, connect = std::move(connect)] {
+    const auto transport = rank_->connect(connect);
+    if (transport.ok()) {
+      reply->set_transport(*transport);
+    } else {
+      *reply->mutable_failure() = to_proto(transport.error());
+    }
+    reactor->Finish(grpc::Status::OK);
+  });
+  return reactor;
+}
+
+grpc::ServerWriteReactor<proto::GenerateEvent>* RunnerService::Generate(
+    grpc::CallbackServerContext*, const proto::GenerateRequest* request) {
+  return serve_generate(rank_->generator(), *request);
+}
+
+grpc::ServerWriteReactor<proto::WatchEvent>* RunnerService::Watch(grpc::CallbackServerContext*,
+                                                                  const proto::WatchRequest*) {
+  auto stream = std::make_shared<WatchStream>();
+  std::lock_guard lock(mutex_);
+  std::erase_if(watches_, [](const auto& watch) { return watch.expired(); });
+  watches_.push_back(stream);
+  if (group_failure_) {
+    proto::WatchEvent event;
+    *event.mutable_failure() = to_proto(*group_failure_);
+    stream->push(std::move(event));
+  }
+  return WatchStream::hold(std::move(stream));
+}
+
+grpc::ServerUnaryReactor* RunnerService::Shutdown(grpc::CallbackServerContext* context,
+                                                  const proto::ShutdownRequest*,
+                                                  proto::ShutdownReply*) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  shutdown_();
+  return reactor;
+}
+
+}  // namespace hearth::daemon

@@ -1,0 +1,56 @@
+// proto/runner.proto, served.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "daemon/runner/event_stream.h"
+#include "daemon/runner/rank.h"
+#include "proto/runner.grpc.pb.h"
+
+namespace hearth::daemon {
+
+// Thread-safe. REQUIRES: the server is shut down before destruction.
+class RunnerService final : public proto::Runner::CallbackService {
+ public:
+  // `shutdown` is called when a caller asked for it; must not block.
+  explicit RunnerService(std::function<void()> shutdown);
+  ~RunnerService() override;
+
+  // Ends the streams that would go on as long as the runner lives.
+  void end_watches();
+
+  grpc::ServerWriteReactor<proto::LoadProgress>* Load(grpc::CallbackServerContext* context,
+                                                      const proto::LoadRequest* request) override;
+  grpc::ServerUnaryReactor* Connect(grpc::CallbackServerContext* context,
+                                    const proto::ConnectRequest* request,
+                                    proto::ConnectReply* reply) override;
+  grpc::ServerWriteReactor<proto::GenerateEvent>* Generate(
+      grpc::CallbackServerContext* context, const proto::GenerateRequest* request) override;
+  grpc::ServerWriteReactor<proto::WatchEvent>* Watch(grpc::CallbackServerContext* context,
+                                                     const proto::WatchRequest* request) override;
+  grpc::ServerUnaryReactor* Shutdown(grpc::CallbackServerContext* context,
+                                     const proto::ShutdownRequest* request,
+                                     proto::ShutdownReply* reply) override;
+
+ private:
+  class WatchStream;
+
+  void group_failed(const Error& error);
+  // Blocking work must not hold up gRPC's threads.
+  void in_background(std::function<void()> work);
+
+  const std::function<void()> shutdown_;
+  std::mutex mutex_;
+  std::vector<std::thread> background_;
+  std::vector<std::weak_ptr<WatchStream>> watches_;
+  std::optional<Error> group_failure_;
+  std::optional<Rank> rank_;
+};
+
+}  // namespace hearth::daemon
