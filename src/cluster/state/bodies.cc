@@ -1,0 +1,268 @@
+#include "cluster/state/bodies.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/limits.h"
+#include "base/units.h"
+
+namespace hearth::cluster {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kTextBytesMax = 512;
+constexpr size_t kMessageBytesMax = 2048;
+constexpr size_t kAddressesPerDeviceMax = 32;
+constexpr size_t kRunnersPerDeviceMax = 4 * limits::kInstancesMax;
+constexpr int64_t kBytesMax = int64_t{1} << 50;
+constexpr int64_t kTimeMax = int64_t{1} << 53;
+constexpr int64_t kLayersMax = 4096;
+
+std::string dump(const json& value) {
+  // Names and error texts may hold any bytes; a document is UTF-8.
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string cut(const std::string& text, size_t bytes_max = kTextBytesMax) {
+  return text.substr(0, bytes_max);
+}
+
+// Reads fields of one object and remembers whether one was wrong.
+class Fields {
+ public:
+  explicit Fields(const json& object) : object_(object), good_(object.is_object()) {}
+
+  std::string text(const char* name, size_t bytes_max = kTextBytesMax) {
+    const json* value = find(name);
+    if (value == nullptr) return "";
+    // Cut texts may have grown: a byte that was not UTF-8 became three.
+    if (!value->is_string() || value->get_ref<const std::string&>().size() > 3 * bytes_max) {
+      good_ = false;
+      return "";
+    }
+    return value->get<std::string>();
+  }
+
+  int64_t number(const char* name, int64_t max) {
+    const json* value = find(name);
+    if (value == nullptr) return 0;
+    if (!value->is_number_integer() || *value < 0 || *value > max) {
+      good_ = false;
+      return 0;
+    }
+    return value->get<int64_t>();
+  }
+
+  const json& list(const char* name, size_t size_max) {
+    static const json kEmpty = json::array();
+    const json* value = find(name);
+    if (value == nullptr) return kEmpty;
+    if (!value->is_array() || value->size() > size_max) {
+      good_ = false;
+      return kEmpty;
+    }
+    return *value;
+  }
+
+  bool good() const { return good_; }
+
+ private:
+  // Absent fields keep their default, so that older devices stay readable.
+  const json* find(const char* name) {
+    if (!good_) return nullptr;
+    const auto found = object_.find(name);
+    return found == object_.end() ? nullptr : &*found;
+  }
+
+  const json& object_;
+  bool good_;
+};
+
+Error corrupt(std::string_view what, const std::string& id) {
+  return Error(Code::kCorrupt, fmt::format("the {} document of {:.16} is damaged", what, id));
+}
+
+json model_to_json(const ModelFacts& model) {
+  return {{"id", cut(model.id)},
+          {"name", cut(model.name)},
+          {"architecture", cut(model.architecture)},
+          {"encoding", cut(model.encoding)},
+          {"layers", model.layers},
+          {"context", model.context},
+          {"layer_bytes", model.layer_bytes},
+          {"embedding_bytes", model.embedding_bytes},
+          {"head_bytes", model.head_bytes},
+          {"kv_bytes_per_token_layer", model.kv_bytes_per_token_layer}};
+}
+
+bool model_from_json(const json& value, ModelFacts& model) {
+  Fields fields(value);
+  model.id = fields.text("id");
+  model.name = fields.text("name");
+  model.architecture = fields.text("architecture");
+  model.encoding = fields.text("encoding");
+  model.layers = static_cast<int>(fields.number("layers", kLayersMax));
+  model.context = static_cast<int>(fields.number("context", INT32_MAX));
+  model.layer_bytes = fields.number("layer_bytes", kBytesMax / kLayersMax);
+  model.embedding_bytes = fields.number("embedding_bytes", kBytesMax);
+  model.head_bytes = fields.number("head_bytes", kBytesMax);
+  model.kv_bytes_per_token_layer = fields.number("kv_bytes_per_token_layer", 1_GiB);
+  return fields.good() && !model.id.empty();
+}
+
+bool rank_from_json(const json& value, RankPlan& rank) {
+  Fields fields(value);
+  rank.device = DeviceId(fields.text("device"));
+  rank.layer_begin = static_cast<int>(fields.number("layer_begin", kLayersMax));
+  rank.layer_end = static_cast<int>(fields.number("layer_end", kLayersMax));
+  rank.memory_bytes = fields.number("memory_bytes", kBytesMax * 2);
+  return fields.good() && !rank.device.empty() && rank.layer_begin < rank.layer_end;
+}
+
+bool runner_from_json(const json& value, RunnerView& runner) {
+  Fields fields(value);
+  runner.instance = InstanceId(fields.text("instance"));
+  runner.epoch = fields.number("epoch", kTimeMax);
+  runner.rank = static_cast<int>(fields.number("rank", limits::kRanksMax - 1));
+  runner.status = static_cast<RunnerStatus>(
+      fields.number("status", static_cast<int64_t>(RunnerStatus::kFailed)));
+  runner.layers_loaded = static_cast<int>(fields.number("layers_loaded", kLayersMax));
+  runner.layers_total = static_cast<int>(fields.number("layers_total", kLayersMax));
+  runner.rendezvous_port = static_cast<int>(fields.number("rendezvous_port", 65535));
+  runner.error = fields.text("error", kMessageBytesMax);
+  return fields.good() && !runner.instance.empty();
+}
+
+// Never throws; a damaged body gives a discarded value, which is no object.
+json parse(const std::string& body) { return json::parse(body, nullptr, false); }
+
+}  // namespace
+
+std::string encode(const DeviceFacts& facts) {
+  json models = json::array();
+  for (const ModelFacts& model : facts.models) {
+    if (models.size() < limits::kModelsPerDeviceMax) models.push_back(model_to_json(model));
+  }
+  json addresses = json::array();
+  for (const std::string& address : facts.addresses) {
+    if (addresses.size() < kAddressesPerDeviceMax) addresses.push_back(cut(address));
+  }
+  json value = {{"name", cut(facts.name)},
+                {"model", cut(facts.model)},
+                {"chip", cut(facts.chip)},
+                {"os", cut(facts.os)},
+                {"version", cut(facts.version)},
+                {"cores", facts.cores},
+                {"memory_total_bytes", facts.memory_total_bytes},
+                {"memory_available_bytes", facts.memory_available_bytes},
+                {"addresses", std::move(addresses)},
+                {"joined_unix_ms", facts.joined_unix_ms},
+                {"models", std::move(models)}};
+  std::string body = dump(value);
+  while (body.size() > static_cast<size_t>(limits::kDocumentBytesMax)) {
+    json& list = value["models"];
+    list.erase(list.begin() + static_cast<std::ptrdiff_t>(list.size() / 2), list.end());
+    body = dump(value);
+  }
+  return body;
+}
+
+std::string encode(const std::vector<RunnerView>& runners) {
+  json list = json::array();
+  for (const RunnerView& runner : runners) {
+    if (list.size() >= kRunnersPerDeviceMax) break;
+    list.push_back({{"instance", runner.instance.str()},
+                    {"epoch", runner.epoch},
+                    {"rank", runner.rank},
+                    {"status", static_cast<int>(runner.status)},
+                    {"layers_loaded", runner.layers_loaded},
+                    {"layers_total", runner.layers_total},
+                    {"rendezvous_port", runner.rendezvous_port},
+                    {"error", cut(runner.error, kMessageBytesMax)}});
+  }
+  return dump({{"runners", std::move(list)}});
+}
+
+std::string encode(const InstanceView& instance) {
+  json ranks = json::array();
+  for (const RankPlan& rank : instance.plan.ranks) {
+    ranks.push_back({{"device", rank.device.str()},
+                     {"layer_begin", rank.layer_begin},
+                     {"layer_end", rank.layer_end},
+                     {"memory_bytes", rank.memory_bytes}});
+  }
+  return dump({{"model", cut(instance.model)},
+               {"min_devices", instance.min_devices},
+               {"created_unix_ms", instance.created_unix_ms},
+               {"epoch", instance.plan.epoch},
+               {"token", instance.plan.token},
+               {"ranks", std::move(ranks)},
+               {"message", cut(instance.message, kMessageBytesMax)},
+               {"failures", instance.failures}});
+}
+
+Result<DeviceFacts> decode_facts(const DeviceId& id, const std::string& body) {
+  const json value = parse(body);
+  Fields fields(value);
+  DeviceFacts facts;
+  facts.id = id;
+  facts.name = fields.text("name");
+  facts.model = fields.text("model");
+  facts.chip = fields.text("chip");
+  facts.os = fields.text("os");
+  facts.version = fields.text("version");
+  facts.cores = static_cast<int>(fields.number("cores", 1 << 20));
+  facts.memory_total_bytes = fields.number("memory_total_bytes", kBytesMax);
+  facts.memory_available_bytes = fields.number("memory_available_bytes", kBytesMax);
+  facts.joined_unix_ms = fields.number("joined_unix_ms", kTimeMax);
+  for (const json& address : fields.list("addresses", kAddressesPerDeviceMax)) {
+    if (!address.is_string() || address.get_ref<const std::string&>().size() > kTextBytesMax) {
+      return corrupt("device", id.str());
+    }
+    facts.addresses.push_back(address);
+  }
+  for (const json& model : fields.list("models", limits::kModelsPerDeviceMax)) {
+    if (!model_from_json(model, facts.models.emplace_back())) return corrupt("device", id.str());
+  }
+  if (!fields.good()) return corrupt("device", id.str());
+  return facts;
+}
+
+Result<std::vector<RunnerView>> decode_runners(const DeviceId& id, const std::string& body) {
+  const json value = parse(body);
+  Fields fields(value);
+  std::vector<RunnerView> runners;
+  for (const json& item : fields.list("runners", kRunnersPerDeviceMax)) {
+    RunnerView& runner = runners.emplace_back();
+    runner.device = id;
+    if (!runner_from_json(item, runner)) return corrupt("runners", id.str());
+  }
+  if (!fields.good()) return corrupt("runners", id.str());
+  return runners;
+}
+
+Result<InstanceView> decode_instance(const InstanceId& id, const std::string& body) {
+  const json value = parse(body);
+  Fields fields(value);
+  InstanceView instance;
+  instance.id = id;
+  instance.model = fields.text("model");
+  instance.min_devices = static_cast<int>(fields.number("min_devices", limits::kRanksMax));
+  instance.created_unix_ms = fields.number("created_unix_ms", kTimeMax);
+  instance.plan.epoch = fields.number("epoch", kTimeMax);
+  instance.plan.token = fields.text("token");
+  for (const json& item : fields.list("ranks", limits::kRanksMax)) {
+    if (!rank_from_json(item, instance.plan.ranks.emplace_back())) {
+      return corrupt("instance", id.str());
+    }
+  }
+  instance.message = fields.text("message", kMessageBytesMax);
+  instance.failures = static_cast<int>(fields.number("failures", INT32_MAX));
+  if (!fields.good()) return corrupt("instance", id.str());
+  return instance;
+}
+
+}  // namespace hearth::cluster
