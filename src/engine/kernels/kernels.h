@@ -45,7 +45,7 @@ struct MatmulArgs {
 //   bf16  keys [2][D/2][16][2] (half of the page, dim pair, token, dim)
 //         values [16][D][2] (token pair, dim, token)
 //   f32   keys [2][D][16], values [32][D]
-// Of the last page only the tokens below the longest length are read.
+// Tokens from the longest length on may be anything, NaN included.
 struct AttentionArgs {
   const float* const* queries = nullptr;  // [count] vectors [head_dim]
   float* const* outputs = nullptr;        // [count] vectors [head_dim]

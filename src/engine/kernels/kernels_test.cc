@@ -372,9 +372,7 @@ struct Pages {
           values[at * width + d] = number(normal(engine));
         } else {
           values[at / 2 * width * 2 + d * 2 + at % 2] = number(normal(engine));
-          if (at % 2 == 0) values[at / 2 * width * 2 + d * 2 + 1] = number(0);
         }
-        if (sizeof(T) == 4 && at % 2 == 0) values[(at + 1) * width + d] = number(0);
       }
     }
   }

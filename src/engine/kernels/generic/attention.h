@@ -96,11 +96,11 @@ HEARTH_SIMD void weigh_page(const std::byte* page, int head_dim, const int (&vis
   }
 }
 
-// Adds the values of the page's first `tokens` tokens, weighted.
+// Adds the values of the page's first `tokens` tokens, weighted. The partner of an odd last token
+// is loaded with it but not used: it may be anything.
 template <class Page, int kRows>
 HEARTH_SIMD void add_values(const std::byte* values, int width, int tokens,
                             AttentionState<kRows>& state) {
-  const int pairs = (tokens + 1) / 2;
   for (int d = 0; d < width / 16; ++d) {
     float* sums = state.sums + d * kRows * 16;
     F32x16 even_sums[kRows];
@@ -109,13 +109,17 @@ HEARTH_SIMD void add_values(const std::byte* values, int width, int tokens,
       even_sums[i] = mul(load(sums + i * 16), set1(state.keep[i]));
       odd_sums[i] = zero();
     }
-    for (int pair = 0; pair < pairs; ++pair) {
-      F32x16 even;
-      F32x16 odd;
+    F32x16 even;
+    F32x16 odd;
+    const float* w = state.weights;
+    for (int pair = 0; pair < tokens / 2; ++pair, w += 2 * kRows) {
       Page::values(values + d * Page::kColumnBytes, pair, width, even, odd);
-      const float* w = state.weights + pair * 2 * kRows;
       for (int i = 0; i < kRows; ++i) even_sums[i] = fma(even, set1(w[i]), even_sums[i]);
       for (int i = 0; i < kRows; ++i) odd_sums[i] = fma(odd, set1(w[kRows + i]), odd_sums[i]);
+    }
+    if (tokens % 2 != 0) {
+      Page::values(values + d * Page::kColumnBytes, tokens / 2, width, even, odd);
+      for (int i = 0; i < kRows; ++i) even_sums[i] = fma(even, set1(w[i]), even_sums[i]);
     }
     for (int i = 0; i < kRows; ++i) store(sums + i * 16, add(even_sums[i], odd_sums[i]));
   }
