@@ -16,8 +16,6 @@ using nlohmann::json;
 
 constexpr JsonLimits kConfigLimits{};
 constexpr JsonLimits kIndexLimits{.bytes_max = 64 << 20, .values_max = 1'000'000, .depth_max = 8};
-constexpr JsonLimits kTokenizerLimits{
-    .bytes_max = 128 << 20, .values_max = 8'000'000, .depth_max = 32};
 constexpr size_t kShardFilesMax = 4096;
 constexpr size_t kTemplateBytesMax = 4 << 20;
 
@@ -61,7 +59,7 @@ Result<int32_t> added_token_id(const std::string& directory, const JsonObject& c
   }
   const std::string path = directory + "/tokenizer.json";
   HEARTH_TRY(const std::optional<json> tokenizer,
-             read_optional_json_file(path, kTokenizerLimits, "model"));
+             read_optional_json_file(path, kTokenizerJsonLimits, "model"));
   if (!tokenizer || !tokenizer->is_object()) return -1;
   for (const json& entry : tokenizer->value("added_tokens", json::array())) {
     if (!entry.is_object() || entry.value("content", json()) != token) continue;

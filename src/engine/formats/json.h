@@ -19,6 +19,9 @@ struct JsonLimits {
   int depth_max = 32;
 };
 
+// Of tokenizer.json, by far the largest: published files have up to 40 MB and two million values.
+inline constexpr JsonLimits kTokenizerJsonLimits{.bytes_max = 128 << 20, .values_max = 8'000'000};
+
 // Depth, values and bytes within `limits`? kCorrupt names the file, the bound and the offset. Looks
 // only at brackets, commas and strings; whether the text is JSON is the parser's business.
 Result<void> check_json_limits(std::string_view text, const std::string& file,

@@ -1,0 +1,114 @@
+#include "engine/tokenizer/pre_tokenizer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace hearth::engine {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+using Words = std::vector<std::string>;
+
+Pattern pattern(const std::string& regex) {
+  auto compiled = Pattern::compile(regex, "test");
+  EXPECT_TRUE(compiled.ok()) << compiled.error().message();
+  return *compiled;
+}
+
+Words split(std::vector<PreTokenizerStep> steps, const std::string& text) {
+  std::deque<std::string> storage;
+  const auto pieces = PreTokenizer(std::move(steps)).split(text, storage);
+  return {pieces.begin(), pieces.end()};
+}
+
+Words split_at_dashes(SplitBehavior behavior, const std::string& text, bool invert = false) {
+  return split({{.pattern = pattern("-"), .behavior = behavior, .invert = invert}}, text);
+}
+
+TEST(PreTokenizer, Behaviors) {
+  const std::string text = "the-final--countdown-";
+  EXPECT_THAT(split_at_dashes(SplitBehavior::kIsolated, text),
+              ElementsAre("the", "-", "final", "-", "-", "countdown", "-"));
+  EXPECT_THAT(split_at_dashes(SplitBehavior::kRemoved, text),
+              ElementsAre("the", "final", "countdown"));
+  EXPECT_THAT(split_at_dashes(SplitBehavior::kContiguous, text),
+              ElementsAre("the", "-", "final", "--", "countdown", "-"));
+  EXPECT_THAT(split_at_dashes(SplitBehavior::kMergedWithPrevious, text),
+              ElementsAre("the-", "final-", "-", "countdown-"));
+  EXPECT_THAT(split_at_dashes(SplitBehavior::kMergedWithNext, text),
+              ElementsAre("the", "-final", "-", "-countdown", "-"));
+}
+
+TEST(PreTokenizer, Inverted) {
+  EXPECT_THAT(split_at_dashes(SplitBehavior::kRemoved, "a-b--c", true), ElementsAre("-", "-", "-"));
+  EXPECT_THAT(split_at_dashes(SplitBehavior::kMergedWithPrevious, "a-b-c", true),
+              ElementsAre("a", "-b", "-c"));
+}
+
+TEST(PreTokenizer, StepsFollowEachOther) {
+  EXPECT_THAT(split({{.pattern = pattern(R"(\p{N})")}, {.pattern = pattern("b+")}}, "ab1bbc2"),
+              ElementsAre("a", "b", "1", "bb", "c", "2"));
+  EXPECT_THAT(split({{.add_prefix_space = true}, {.pattern = pattern(" ")}}, "a"),
+              ElementsAre(" ", "a"));
+  EXPECT_THAT(split({{.add_prefix_space = true}}, " a"), ElementsAre(" a"));
+  EXPECT_THAT(split({{.add_prefix_space = true}}, ""), IsEmpty());
+}
+
+TEST(PreTokenizer, LookaheadsEndWithThePiece) {
+  EXPECT_THAT(split({{.pattern = pattern("x")}, {.pattern = pattern(R"(\s+(?!\S))")}}, "a  xb"),
+              ElementsAre("a", "  ", "x", "b"));
+}
+
+TEST(PreTokenizer, EmptyMatchesMakeProgress) {
+  EXPECT_THAT(split({{.pattern = pattern("b*")}}, "a\u00e9bbc"),
+              ElementsAre("a", "\u00e9", "bb", "c"));
+}
+
+TEST(Pattern, WhiteSpaceIsUnicodes) {
+  const Pattern space = pattern(R"(\s)");
+  const Pattern in_set = pattern(R"([\sx])");
+  const Pattern outside = pattern(R"(\S)");
+  for (const std::string c : {"\t", "\v", "\u0085", "\u00a0", "\u1680", "\u2028", "\u3000"}) {
+    EXPECT_TRUE(space.find(c, 0).has_value()) << c;
+    EXPECT_TRUE(in_set.find(c, 0).has_value()) << c;
+    EXPECT_FALSE(outside.find(c, 0).has_value()) << c;
+  }
+  for (const std::string c : {"\u180e", "\u200b", "a"}) {
+    EXPECT_FALSE(space.find(c, 0).has_value()) << c;
+    EXPECT_FALSE(in_set.find(c, 0).has_value()) << c;
+    EXPECT_TRUE(outside.find(c, 0).has_value()) << c;
+  }
+}
+
+TEST(Pattern, WhatWouldBeReadDifferentlyIsRefused) {
+  for (const char* regex : {"[a&&b]", "[a[bc]]", R"([\S])", R"(\h)", "a{1,2}+", "(", "[a", "\\"}) {
+    const auto compiled = Pattern::compile(regex, "tokenizer.json");
+    ASSERT_FALSE(compiled.ok()) << regex;
+    EXPECT_EQ(compiled.error().code(), Code::kUnsupported);
+    EXPECT_THAT(compiled.error().message(), HasSubstr("tokenizer.json"));
+  }
+  for (const char* regex :
+       {R"(\p{L}+)", "[[:alpha:]x]", R"([^\[\]&]++)", "[]a]", R"([^\s\p{L}]?+)", R"(\x{41}+)"}) {
+    EXPECT_TRUE(Pattern::compile(regex, "t").ok()) << regex;
+  }
+}
+
+TEST(Pattern, LinesHaveStartsAndEnds) { EXPECT_EQ(pattern("^b$").find("a\nb\nc", 0)->begin, 2u); }
+
+TEST(Pattern, LiteralsAreNotPatterns) {
+  const auto literal = Pattern::literal("a.c(", "t");
+  ASSERT_TRUE(literal.ok());
+  EXPECT_FALSE(literal->find("abc(", 0).has_value());
+  EXPECT_EQ(literal->find("xa.c(", 0)->begin, 1u);
+}
+
+// A pattern that backtracks without end gives up.
+TEST(Pattern, CatastrophicPatternsGiveUp) {
+  EXPECT_FALSE(pattern("(a|aa|a?)*b").find(std::string(5000, 'a'), 0).has_value());
+}
+
+}  // namespace
+}  // namespace hearth::engine

@@ -1,0 +1,147 @@
+#include "engine/tokenizer.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "engine/formats/gguf.h"
+#include "engine/formats/mapped_file.h"
+#include "engine/tokenizer/tokenizer_gguf.h"
+#include "engine/tokenizer/tokenizer_json.h"
+#include "engine/tokenizer/unicode.h"
+
+namespace hearth::engine {
+namespace {
+
+// Tokens to be found in text as written, or in normalised text.
+std::vector<AddedToken> select(const TokenizerParts& parts, bool normalized) {
+  std::vector<AddedToken> selected;
+  for (AddedToken token : parts.added) {
+    if (token.normalized != normalized) continue;
+    if (normalized) token.content = parts.normalizer.normalize(token.content);
+    selected.push_back(std::move(token));
+  }
+  return selected;
+}
+
+class ByteLevelBpe final : public Tokenizer {
+ public:
+  explicit ByteLevelBpe(TokenizerParts parts)
+      : written_(select(parts, false)),
+        normalized_(select(parts, true)),
+        normalizer_(std::move(parts.normalizer)),
+        pre_tokenizer_(std::move(parts.pre_tokenizer)),
+        bpe_(std::move(parts.bpe)),
+        token_bytes_(std::move(parts.token_bytes)),
+        special_(token_bytes_.size()),
+        prefix_(std::move(parts.prefix)),
+        suffix_(std::move(parts.suffix)) {
+    for (const AddedToken& token : parts.added) {
+      added_ids_.emplace(token.content, token.id);
+      if (token.special) special_[static_cast<size_t>(token.id)] = true;
+    }
+  }
+
+  std::vector<int32_t> encode(std::string_view text, bool add_special) const override {
+    std::string storage;
+    std::vector<TextPart> parts;
+    written_.split(valid_utf8(text, storage), parts);
+    std::vector<int32_t> ids;
+    if (add_special) ids = prefix_;
+    for (const TextPart& part : parts) {
+      if (part.id >= 0) {
+        ids.push_back(part.id);
+      } else if (normalizer_.changes_nothing()) {
+        encode_normalized(part.text, ids);
+      } else {
+        encode_normalized(normalizer_.normalize(part.text), ids);
+      }
+    }
+    if (add_special) ids.insert(ids.end(), suffix_.begin(), suffix_.end());
+    return ids;
+  }
+
+  std::string bytes(int32_t id, bool skip_special) const override {
+    if (id < 0 || id >= size() || (skip_special && is_special(id))) return {};
+    return token_bytes_[static_cast<size_t>(id)];
+  }
+
+  std::string decode(const std::vector<int32_t>& ids, bool skip_special) const override {
+    std::string all;
+    for (const int32_t id : ids) all += bytes(id, skip_special);
+    std::string storage;
+    return std::string(valid_utf8(all, storage));
+  }
+
+  std::optional<int32_t> id_of(std::string_view token) const override {
+    const auto found = added_ids_.find(std::string(token));
+    if (found == added_ids_.end()) return std::nullopt;
+    return found->second;
+  }
+
+  bool is_special(int32_t id) const override {
+    return id >= 0 && id < size() && special_[static_cast<size_t>(id)];
+  }
+
+  int size() const override { return static_cast<int>(token_bytes_.size()); }
+
+ private:
+  void encode_normalized(std::string_view text, std::vector<int32_t>& ids) const {
+    std::vector<TextPart> parts;
+    normalized_.split(text, parts);
+    for (const TextPart& part : parts) {
+      if (part.id >= 0) {
+        ids.push_back(part.id);
+        continue;
+      }
+      std::deque<std::string> storage;
+      for (const std::string_view word : pre_tokenizer_.split(part.text, storage)) {
+        bpe_.encode(word, ids);
+      }
+    }
+  }
+
+  AddedTokenFinder written_;
+  AddedTokenFinder normalized_;
+  Normalizer normalizer_;
+  PreTokenizer pre_tokenizer_;
+  Bpe bpe_;
+  std::vector<std::string> token_bytes_;  // by id
+  std::vector<bool> special_;             // by id
+  std::vector<int32_t> prefix_;
+  std::vector<int32_t> suffix_;
+  std::unordered_map<std::string, int32_t> added_ids_;
+};
+
+// Ids beyond the tokens, as a template may name, would be handed out but never decoded.
+Result<void> check_ids(const TokenizerParts& parts, const std::string& path) {
+  const auto known = [&](int32_t id) {
+    return id >= 0 && id < static_cast<int32_t>(parts.token_bytes.size());
+  };
+  for (const std::vector<int32_t>& ids : {parts.prefix, parts.suffix}) {
+    const auto bad = std::find_if_not(ids.begin(), ids.end(), known);
+    if (bad != ids.end()) {
+      return Error(Code::kCorrupt, path + ": special token id " + std::to_string(*bad) + " of " +
+                                       std::to_string(parts.token_bytes.size()) + " tokens");
+    }
+  }
+  return {};
+}
+
+Result<TokenizerParts> read_parts(const MappedFile& file) {
+  if (!file.text().starts_with("GGUF")) return parse_tokenizer_json(file.text(), file.path());
+  HEARTH_TRY(const GgufFile gguf, GgufFile::parse(file.bytes(), file.path()));
+  return read_tokenizer_gguf(gguf);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Tokenizer>> Tokenizer::load(const std::string& path) {
+  std::error_code ignored;  // what cannot be looked at is opened as a file, which says why
+  const bool directory = std::filesystem::is_directory(path, ignored);
+  HEARTH_TRY(const MappedFile file, MappedFile::open(directory ? path + "/tokenizer.json" : path));
+  HEARTH_TRY(TokenizerParts parts, read_parts(file));
+  HEARTH_RETURN_IF_ERROR(check_ids(parts, path));
+  return std::unique_ptr<Tokenizer>(std::make_unique<ByteLevelBpe>(std::move(parts)));
+}
+
+}  // namespace hearth::engine
