@@ -1,0 +1,254 @@
+#include "engine/models/decoder_model.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "base/units.h"
+#include "engine/models/rope.h"
+
+namespace hearth::engine {
+namespace {
+
+constexpr int kThreadsMax = 1024;
+constexpr int kSlotsMax = 1 << 16;
+
+Error invalid(std::string message) { return Error(Code::kInvalidArgument, std::move(message)); }
+
+Result<void> check_options(const ModelSpec& spec, const LoadOptions& options) {
+  const Shard& shard = options.shard;
+  if (shard.layer_begin < 0 || shard.layer_begin >= shard.layer_end ||
+      shard.layer_end > spec.layers) {
+    return invalid("layers " + std::to_string(shard.layer_begin) + " to " +
+                   std::to_string(shard.layer_end) + " are not a part of the model's " +
+                   std::to_string(spec.layers));
+  }
+  if (options.threads < 0 || options.threads > kThreadsMax) {
+    return invalid("a model cannot run on " + std::to_string(options.threads) + " threads");
+  }
+  if (options.sequences_max < 1 || options.sequences_max > kSlotsMax) {
+    return invalid("a model cannot hold " + std::to_string(options.sequences_max) + " sequences");
+  }
+  if (options.kv_tokens < 0 || options.kv_tokens > std::numeric_limits<int>::max() / 2) {
+    return invalid("a KV cache cannot hold " + std::to_string(options.kv_tokens) + " tokens");
+  }
+  if (spec.head_dim > kernels::kHeadDimMax) {
+    return Error(Code::kUnsupported, "heads of " + std::to_string(spec.head_dim) +
+                                         " dimensions; the kernels take up to " +
+                                         std::to_string(kernels::kHeadDimMax));
+  }
+  return {};
+}
+
+Result<void> check_memory(int64_t weights, int64_t kv, int64_t kv_tokens, int64_t activations) {
+  const int64_t wanted = weights + kv + activations;
+  const int64_t available = available_memory();
+  if (wanted <= available) return {};
+  return Error(Code::kResourceExhausted,
+               "the shard needs " + format_bytes(wanted) + " (" + format_bytes(weights) +
+                   " weights, " + format_bytes(kv) + " KV cache of " + std::to_string(kv_tokens) +
+                   " tokens, " + format_bytes(activations) + " work space) and " +
+                   format_bytes(available) + " are available");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RankModel>> RankModel::load(const ModelFiles& files,
+                                                   const LoadOptions& options) {
+  return DecoderModel::load(files, options);
+}
+
+Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
+                                                      const LoadOptions& options) {
+  const ModelSpec& spec = files.spec();
+  HEARTH_RETURN_IF_ERROR(check_options(spec, options));
+  HEARTH_TRY(const kernels::Isa* isa, kernels::choose_isa());
+  std::unique_ptr<DecoderModel> model(new DecoderModel(spec, options.shard, isa));
+
+  const int threads = options.threads > 0 ? options.threads : physical_cores();
+  HEARTH_TRY(model->pool_, ThreadPool::create(threads));
+  const int64_t kv_tokens = options.kv_tokens > 0 ? options.kv_tokens : spec.context;
+  HEARTH_RETURN_IF_ERROR(model->load_weights(files, options, kv_tokens));
+
+  model->rope_frequencies_ = rope_frequencies(spec.rope, spec.head_dim);
+  HEARTH_TRY(model->activations_, Activations::create(spec, threads));
+  model->context_ = {.spec = &model->spec_,
+                     .kernels = isa->kernels,
+                     .precision = options.precision,
+                     .rope_frequencies = model->rope_frequencies_,
+                     .kv = model->kv_.get(),
+                     .activations = &model->activations_};
+  return std::unique_ptr<RankModel>(std::move(model));
+}
+
+Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptions& options,
+                                        int64_t kv_tokens) {
+  const std::string embedding = "model.embed_tokens.weight";
+  WeightLoader loader(files);
+  weights_.layers.resize(shard_.layers());
+  if (first()) {
+    HEARTH_RETURN_IF_ERROR(
+        loader.matrix(embedding, spec_.vocab, spec_.hidden, &weights_.embedding));
+  }
+  for (int i = 0; i < shard_.layers(); ++i) {
+    HEARTH_RETURN_IF_ERROR(
+        code_.load_layer(loader, spec_, shard_.layer_begin + i, weights_.layers[i]));
+    loader.end_layer();
+  }
+  const bool shared_head = spec_.tied_embedding && first();
+  if (last()) {
+    HEARTH_RETURN_IF_ERROR(loader.vector("model.norm.weight", spec_.hidden, &weights_.final_norm));
+    if (!shared_head) {
+      HEARTH_RETURN_IF_ERROR(loader.matrix(spec_.tied_embedding ? embedding : "lm_head.weight",
+                                           spec_.vocab, spec_.hidden, &weights_.head));
+    }
+  }
+
+  const KvShape shape{
+      .layers = shard_.layers(),
+      .kv_heads = spec_.kv_heads,
+      .head_dim = spec_.head_dim,
+      .type = options.precision == Precision::kExact ? KvType::kF32 : KvType::kBF16};
+  HEARTH_RETURN_IF_ERROR(check_memory(loader.bytes(), KvCache::bytes_wanted(shape, kv_tokens),
+                                      kv_tokens, Activations::bytes_wanted(spec_, threads())));
+  HEARTH_TRY(KvCache kv, KvCache::create(shape, kv_tokens, options.sequences_max));
+  kv_ = std::make_unique<KvCache>(std::move(kv));
+  HEARTH_TRY(weights_.memory, loader.pack(*pool_, options.progress));
+  if (last() && shared_head) weights_.head = weights_.embedding;
+  return {};
+}
+
+Result<void> DecoderModel::check_sequences(const StepRows& step, int64_t* rows) const {
+  std::vector<bool> seen(kv_->slots());
+  *rows = 0;
+  for (const SequenceRows& sequence : step.sequences) {
+    const int slot = sequence.slot;
+    if (slot < 0 || slot >= kv_->slots()) {
+      return invalid("slot " + std::to_string(slot) + " of " + std::to_string(kv_->slots()));
+    }
+    if (seen[slot]) return invalid("slot " + std::to_string(slot) + " occurs twice in a step");
+    seen[slot] = true;
+    if (sequence.rows < 1) {
+      return invalid("slot " + std::to_string(slot) + " has " + std::to_string(sequence.rows) +
+                     " rows");
+    }
+    if (sequence.position < 0 || sequence.position > kv_->length(slot)) {
+      return invalid("position " + std::to_string(sequence.position) + " of slot " +
+                     std::to_string(slot) + ", which holds " + std::to_string(kv_->length(slot)) +
+                     " tokens");
+    }
+    const int64_t end = int64_t{sequence.position} + sequence.rows;
+    if (end > spec_.context) {
+      return invalid("a sequence of " + std::to_string(end) + " tokens exceeds the context of " +
+                     std::to_string(spec_.context));
+    }
+    *rows += sequence.rows;
+  }
+  if (*rows == 0) return invalid("a step without rows");
+  return {};
+}
+
+Result<void> DecoderModel::check_step(const StepRows& step, std::span<const float> hidden_in,
+                                      std::span<float> hidden_out, std::span<float> logits) const {
+  int64_t rows = 0;
+  HEARTH_RETURN_IF_ERROR(check_sequences(step, &rows));
+  const auto check_size = [](const char* what, size_t size, int64_t wanted) -> Result<void> {
+    if (static_cast<int64_t>(size) == wanted) return {};
+    return invalid(std::string(what) + " has " + std::to_string(size) + " numbers, expected " +
+                   std::to_string(wanted));
+  };
+  const int64_t hidden = rows * spec_.hidden;
+  HEARTH_RETURN_IF_ERROR(check_size("hidden_in", hidden_in.size(), first() ? 0 : hidden));
+  HEARTH_RETURN_IF_ERROR(check_size("hidden_out", hidden_out.size(), last() ? 0 : hidden));
+  const auto logit_rows = last() ? static_cast<int64_t>(step.logit_rows.size()) : 0;
+  HEARTH_RETURN_IF_ERROR(check_size("logits", logits.size(), logit_rows * spec_.vocab));
+  if (first()) {
+    HEARTH_RETURN_IF_ERROR(check_size("tokens", step.tokens.size(), rows));
+    for (const int32_t token : step.tokens) {
+      if (token < 0 || token >= spec_.vocab) {
+        return invalid("token " + std::to_string(token) + " of a vocabulary of " +
+                       std::to_string(spec_.vocab));
+      }
+    }
+  }
+  int64_t previous = -1;
+  for (int64_t i = 0; i < logit_rows; ++i) {
+    const int32_t row = step.logit_rows[i];
+    if (row <= previous || row >= rows) {
+      return invalid("logit row " + std::to_string(row) + " after " + std::to_string(previous) +
+                     " in a step of " + std::to_string(rows));
+    }
+    previous = row;
+  }
+  return {};
+}
+
+Result<void> DecoderModel::forward(const StepRows& step, std::span<const float> hidden_in,
+                                   std::span<float> hidden_out, std::span<float> logits) {
+  HEARTH_RETURN_IF_ERROR(check_step(step, hidden_in, hidden_out, logits));
+  HEARTH_RETURN_IF_ERROR(kv_->reserve(step.sequences));
+
+  const std::span<const int32_t> logit_rows = last() ? step.logit_rows : std::span<const int32_t>();
+  size_t next_logit = 0;
+  int64_t first_row = 0;  // of the pass, in the step
+  PassRows rows;
+  const auto run_pass = [&] {
+    PassIo io;
+    if (first()) io.tokens = step.tokens.subspan(first_row, rows.rows);
+    if (!first()) io.hidden_in = hidden_in.data() + first_row * spec_.hidden;
+    if (!last()) io.hidden_out = hidden_out.data() + first_row * spec_.hidden;
+    io.logits = logits.data() + next_logit * spec_.vocab;
+    for (; next_logit < logit_rows.size(); ++next_logit) {
+      const int64_t row = logit_rows[next_logit] - first_row;
+      if (row >= rows.rows) break;
+      io.logit_rows.push_back(static_cast<int32_t>(row));
+    }
+    run(rows, io);
+    first_row += rows.rows;
+    rows = {};
+  };
+  for (const SequenceRows& sequence : step.sequences) {
+    for (int done = 0; done < sequence.rows;) {
+      const int count = std::min(sequence.rows - done, kPassRowsMax - rows.rows);
+      rows.segments.push_back({.slot = sequence.slot,
+                               .position = sequence.position + done,
+                               .rows = count,
+                               .first_row = rows.rows});
+      rows.rows += count;
+      done += count;
+      if (rows.rows == kPassRowsMax) run_pass();
+    }
+  }
+  if (rows.rows > 0) run_pass();
+  return {};
+}
+
+void DecoderModel::run(const PassRows& rows, const PassIo& io) {
+  pool_->run([&](Worker& worker) {
+    Pass pass(context_, rows, worker);
+    if (first()) {
+      pass.embed(weights_.embedding, io.tokens);
+    } else {
+      pass.copy(io.hidden_in, activations_.x, spec_.hidden);
+    }
+    pass.prepare_rope();
+    pass.barrier();
+
+    for (int i = 0; i < shard_.layers(); ++i) code_.run_layer(pass, weights_.layers[i], i);
+
+    if (!last()) {
+      pass.copy(activations_.x, io.hidden_out, spec_.hidden);
+    } else if (!io.logit_rows.empty()) {
+      const Tiles h =
+          pass.normed_tiles(activations_.x, weights_.final_norm, {&weights_.head}, io.logit_rows);
+      pass.multiply(h, {{.matrix = &weights_.head, .out = io.logits}});
+    }
+  });
+}
+
+void DecoderModel::release(int slot) {
+  if (slot >= 0 && slot < kv_->slots()) kv_->release(slot);
+}
+
+}  // namespace hearth::engine
