@@ -193,6 +193,7 @@ void Core::apply(const DocumentKey& key, const Document* document) {
     membership_.add_address(address, Membership::Source::kFound, id, now_);
   }
   facts_[id] = std::move(*facts);
+  if (unnamed_.erase(id) > 0) log(log::Level::kInfo, fmt::format("{} is online", name_of(id)));
 }
 
 void Core::forget(const DeviceId& id) {
@@ -202,6 +203,7 @@ void Core::forget(const DeviceId& id) {
   runners_.erase(id);
   pushes_.erase(id);
   remembered_.erase(id);
+  unnamed_.erase(id);
   actions_.forget.push_back(id);
   view_dirty_ = true;
 }

@@ -233,6 +233,7 @@ class Core {
   TimePoint next_prune_{};
   std::map<std::string, TimePoint> logged_;
   std::map<DeviceId, std::string> remembered_;
+  std::set<DeviceId> unnamed_;  // online, and not yet reported so
 };
 
 }  // namespace hearth::cluster

@@ -22,10 +22,10 @@ class Planner {
   explicit Planner(std::function<std::string(int bytes)> random_hex)
       : random_hex_(std::move(random_hex)) {}
 
-  // The instances that are to be written, changed. Called by the coordinator only. `lost`: a
-  // planned device that is to be replaced.
+  // The instances that are to be written, changed. Called by the coordinator only. `changed`: the
+  // view is another than at the last call. `lost`: a planned device that is to be replaced.
   std::vector<InstanceView> tick(TimePoint now, int64_t unix_ms, const ClusterView& view,
-                                 const std::function<bool(const DeviceId&)>& lost);
+                                 bool changed, const std::function<bool(const DeviceId&)>& lost);
 
  private:
   struct Retry {
