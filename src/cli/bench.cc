@@ -1,0 +1,241 @@
+// hearth bench: tokens per second of this machine.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/units.h"
+#include "cli/command.h"
+#include "cli/local_model.h"
+#include "runtime/executor.h"
+#include "runtime/kv_plan.h"
+
+namespace hearth::cli {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr int kRowsPerStep = 512;
+constexpr int kWarmupTokens = 8;
+
+struct Options {
+  LocalModelOptions local;
+  int prompt = 512;
+  int generate = 128;
+  int batch = 1;
+  int depth = 0;
+  int runs = 3;
+  bool json = false;
+};
+
+struct Test {
+  const char* kind;
+  int tokens = 0;
+  int batch = 1;
+  std::vector<double> runs;  // tokens per second
+
+  double median() const {
+    std::vector<double> sorted = runs;
+    std::sort(sorted.begin(), sorted.end());
+    const size_t half = sorted.size() / 2;
+    return sorted.size() % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+  }
+};
+
+// Drives an executor with as many equal sequences as asked, at the lengths asked.
+class Bench {
+ public:
+  Bench(runtime::Executor& executor, int vocab) : executor_(executor), vocab_(vocab) {}
+
+  // Feeds `tokens` tokens of slot `slot` from `position`; returns the seconds it took, the draw of
+  // a token included.
+  Result<double> prefill(int slot, int position, int tokens) {
+    const auto started = steady_clock::now();
+    for (int done = 0; done < tokens; done += kRowsPerStep) {
+      const int rows = std::min(kRowsPerStep, tokens - done);
+      runtime::Step step;
+      add(&step, slot, position + done, rows, /*sample=*/done + rows == tokens);
+      for (int i = 0; i < rows; ++i) step.tokens.push_back(filler(position + done + i));
+      HEARTH_RETURN_IF_ERROR(run(step));
+    }
+    return seconds_since(started);
+  }
+
+  // Generates `tokens` tokens in each of `batch` sequences that hold `position` tokens.
+  Result<double> decode(int batch, int position, int tokens) {
+    std::vector<int32_t> last(static_cast<size_t>(batch), filler(position));
+    const auto started = steady_clock::now();
+    for (int i = 0; i < tokens; ++i) {
+      runtime::Step step;
+      for (int slot = 0; slot < batch; ++slot) add(&step, slot, position + i, 1, /*sample=*/true);
+      step.tokens = last;
+      HEARTH_TRY(runtime::StepResult result, executor_.run(step));
+      last = std::move(result.tokens);
+    }
+    return seconds_since(started);
+  }
+
+  Result<void> fill(int batch, int depth) {
+    for (int slot = 0; slot < batch && depth > 0; ++slot) {
+      HEARTH_RETURN_IF_ERROR(prefill(slot, 0, depth));
+    }
+    return {};
+  }
+
+  Result<void> clear(int batch) {
+    runtime::Step step;
+    for (int slot = 0; slot < batch; ++slot) step.releases.push_back(slot);
+    return run(step);
+  }
+
+ private:
+  static double seconds_since(steady_clock::time_point started) {
+    return std::chrono::duration<double>(steady_clock::now() - started).count();
+  }
+  static void add(runtime::Step* step, int slot, int position, int rows, bool sample) {
+    step->sequences.push_back({.slot = slot,
+                               .position = position,
+                               .rows = rows,
+                               .sample = sample,
+                               .sampling = {.temperature = 0}});
+  }
+  // Some token or other: speed does not depend on which.
+  int32_t filler(int position) const {
+    return static_cast<int32_t>(int64_t{position} * 7919 % vocab_);
+  }
+  Result<void> run(const runtime::Step& step) {
+    auto result = executor_.run(step);
+    if (!result.ok()) return result.error();
+    return {};
+  }
+
+  runtime::Executor& executor_;
+  const int vocab_;
+};
+
+Result<std::vector<Test>> measure(const Options& options, Bench& bench) {
+  std::vector<Test> tests;
+  HEARTH_RETURN_IF_ERROR(bench.prefill(0, 0, std::max(1, std::min(options.prompt, kRowsPerStep))));
+  HEARTH_RETURN_IF_ERROR(bench.decode(1, 1, std::min(options.generate, kWarmupTokens)));
+  HEARTH_RETURN_IF_ERROR(bench.clear(options.batch));
+  if (options.prompt > 0) {
+    Test test{.kind = "prefill", .tokens = options.prompt};
+    for (int i = 0; i < options.runs; ++i) {
+      HEARTH_RETURN_IF_ERROR(bench.fill(1, options.depth));
+      HEARTH_TRY(const double seconds, bench.prefill(0, options.depth, options.prompt));
+      test.runs.push_back(options.prompt / seconds);
+      HEARTH_RETURN_IF_ERROR(bench.clear(1));
+    }
+    tests.push_back(std::move(test));
+  }
+  if (options.generate > 0) {
+    Test test{.kind = "decode", .tokens = options.generate, .batch = options.batch};
+    for (int i = 0; i < options.runs; ++i) {
+      HEARTH_RETURN_IF_ERROR(bench.fill(options.batch, options.depth));
+      HEARTH_TRY(const double seconds,
+                 bench.decode(options.batch, options.depth, options.generate));
+      test.runs.push_back(static_cast<double>(options.batch) * options.generate / seconds);
+      HEARTH_RETURN_IF_ERROR(bench.clear(options.batch));
+    }
+    tests.push_back(std::move(test));
+  }
+  return tests;
+}
+
+void print_json(const Options& options, const LocalModel& local, const std::vector<Test>& tests) {
+  nlohmann::ordered_json out = {{"model", local.name},
+                                {"encoding", local.files->main_encoding()},
+                                {"isa", local.model->isa()},
+                                {"threads", local.model->threads()},
+                                {"ranks", options.local.pipeline},
+                                {"transport", local.group->transport()},
+                                {"tests", nlohmann::ordered_json::array()}};
+  for (const Test& test : tests) {
+    out["tests"].push_back({{"kind", test.kind},
+                            {"tokens", test.tokens},
+                            {"depth", options.depth},
+                            {"batch", test.batch},
+                            {"tokens_per_second", test.median()},
+                            {"runs", test.runs}});
+  }
+  out["load_seconds"] = local.load_seconds;
+  out["peak_rss_bytes"] = local.peak_rss_bytes();
+  std::puts(out.dump().c_str());
+}
+
+void print_table(const Options& options, const LocalModel& local, const std::vector<Test>& tests) {
+  std::puts(fmt::format("{} {}, {}, {} thread{}, {} rank{} ({}), loaded in {:.2f} s, {} at most",
+                        local.name, local.files->main_encoding(), local.model->isa(),
+                        local.model->threads(), local.model->threads() == 1 ? "" : "s",
+                        options.local.pipeline, options.local.pipeline == 1 ? "" : "s",
+                        local.group->transport(), local.load_seconds,
+                        format_bytes(local.peak_rss_bytes()))
+                .c_str());
+  std::puts(fmt::format("{:<8} {:>7} {:>7} {:>6} {:>14}   {}", "test", "tokens", "depth", "batch",
+                        "tokens/s", "lowest to highest")
+                .c_str());
+  for (const Test& test : tests) {
+    const auto [low, high] = std::minmax_element(test.runs.begin(), test.runs.end());
+    std::puts(fmt::format("{:<8} {:>7} {:>7} {:>6} {:>14.1f}   {:.1f} to {:.1f}", test.kind,
+                          test.tokens, options.depth, test.batch, test.median(), *low, *high)
+                  .c_str());
+  }
+}
+
+Result<void> bench(const Options& options) {
+  log::configure({.level = log::Level::kWarn});
+  HEARTH_TRY(LocalModel local, open_model(options.local));
+  const int context = local.files->spec().context;
+  const int longest = options.depth + std::max(options.prompt, options.generate);
+  if (longest > context) {
+    return Error(Code::kInvalidArgument,
+                 fmt::format("{} tokens are longer than {}'s context of {}: choose smaller -p, -n "
+                             "or -d",
+                             longest, local.name, context));
+  }
+  const int64_t blocks = longest / runtime::kKvBlockTokens + 1;
+  HEARTH_RETURN_IF_ERROR(load_model(options.local,
+                                    {.kv_tokens = blocks * runtime::kKvBlockTokens * options.batch,
+                                     .sequences_max = options.batch},
+                                    &local));
+  HEARTH_TRY(auto executor, runtime::Executor::create(*local.model, *local.group));
+  Bench bench(*executor, local.files->spec().vocab);
+  const auto tests = measure(options, bench);
+  if (!tests.ok()) return local.explain(tests.error());
+  if (options.json) {
+    print_json(options, local, *tests);
+  } else {
+    print_table(options, local, *tests);
+  }
+  return {};
+}
+
+}  // namespace
+
+Action declare_bench(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  add_local_model_options(app, &options->local);
+  const auto number = [&](const char* flag, int* value, int low, int high, const char* what) {
+    app.add_option(flag, *value, what)->check(CLI::Range(low, high))->capture_default_str();
+  };
+  number("-p", &options->prompt, 0, 1 << 20, "Tokens of the prompt; 0: leave this test out");
+  number("-n", &options->generate, 0, 1 << 20, "Tokens to generate; 0: leave this test out");
+  number("-b", &options->batch, 1, limits::kSequencesMax, "Sequences that generate together");
+  number("-d", &options->depth, 0, 1 << 20, "Tokens already in the cache before each test");
+  number("-r", &options->runs, 1, 1000, "Runs of each test; the median counts");
+  app.add_flag("--json", options->json, "One JSON object instead of a table");
+  app.footer(
+      "prefill: the tokens of one prompt; decode: tokens generated, of all sequences together.\n\n"
+      "Examples:\n"
+      "  hearth bench ember\n"
+      "  hearth bench ember -p 256 -n 64 -b 8 --json\n"
+      "  hearth bench ember --ranks pipeline=2 --transport shm --threads 1");
+  return [options] { return bench(*options); };
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,247 @@
+#include "cli/local_model.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <charconv>
+#include <chrono>
+#include <fstream>
+#include <future>
+#include <map>
+#include <utility>
+
+#include "base/ids.h"
+#include "base/limits.h"
+#include "cli/progress.h"
+#include "store/model_locator.h"
+
+namespace hearth::cli {
+namespace {
+
+using std::chrono::steady_clock;
+
+// "pipeline=2" or "tensor=1,pipeline=2"; throws what CLI11 turns into wrong usage.
+int parse_ranks(const std::string& text) {
+  std::map<std::string, int> counts{{"tensor", 1}, {"pipeline", 1}};
+  for (const std::string& part : CLI::detail::split(text, ',')) {
+    const size_t equals = part.find('=');
+    const std::string key = part.substr(0, equals);
+    const char* number = equals == std::string::npos ? "" : part.c_str() + equals + 1;
+    int count = 0;
+    const auto end = std::from_chars(number, part.c_str() + part.size(), count);
+    const bool is_number = *number != '\0' && *end.ptr == '\0' && end.ec == std::errc();
+    if (counts.count(key) == 0 || !is_number || count < 1 || count > limits::kRanksMax) {
+      throw CLI::ValidationError("--ranks", "'" + text + "' is not like pipeline=2");
+    }
+    counts[key] = count;
+  }
+  if (counts["tensor"] > 1) {
+    throw CLI::ValidationError(
+        "--ranks", "this build does not split layers over ranks: use pipeline=N, not tensor=N");
+  }
+  return counts["pipeline"];
+}
+
+// Equal stages; the first ones take what is left over.
+engine::Shard stage(int layers, int rank, int ranks) {
+  const auto begin = [&](int r) { return r * (layers / ranks) + std::min(r, layers % ranks); };
+  return {.layer_begin = begin(rank), .layer_end = begin(rank + 1)};
+}
+
+int64_t peak_rss_of(int pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  std::string line;
+  while (std::getline(status, line)) {
+    if (line.starts_with("VmHWM:")) return std::strtoll(line.c_str() + 6, nullptr, 10) * 1024;
+  }
+  return 0;
+}
+
+// A runner that goes through load and connect on a thread of its own, beside rank 0.
+Result<int> load_runner(daemon::RunnerProcess& runner, const LocalModelOptions& options,
+                        const LocalRoom& room, const LocalModel& local, int rank) {
+  return runner.load({.model_name = local.name,
+                      .model_path = local.path,
+                      .rank = rank,
+                      .world_size = options.pipeline,
+                      .shard = stage(local.files->spec().layers, rank, options.pipeline),
+                      .threads = options.threads,
+                      .precision = options.precision,
+                      .kv_tokens = room.kv_tokens,
+                      .sequences_max = room.sequences_max},
+                     {});
+}
+
+Result<void> load_first_rank(const LocalModelOptions& options, const LocalRoom& room,
+                             LocalModel* local) {
+  ProgressBar bar("loading " + local->name);
+  HEARTH_TRY(
+      local->model,
+      engine::RankModel::load(
+          *local->files, {.shard = stage(local->files->spec().layers, 0, options.pipeline),
+                          .precision = options.precision,
+                          .threads = options.threads,
+                          .kv_tokens = room.kv_tokens,
+                          .sequences_max = room.sequences_max,
+                          .progress = [&bar](int done, int total) { bar.show(done, total); }}));
+  return {};
+}
+
+Result<void> spawn_runners(const LocalModelOptions& options, LocalModel* local) {
+  for (int rank = 1; rank < options.pipeline; ++rank) {
+    HEARTH_TRY(auto runner, daemon::RunnerProcess::spawn({.name = fmt::format("rank {}", rank)}));
+    local->runners.push_back(std::move(runner));
+  }
+  return {};
+}
+
+// The rendezvous addresses of all ranks, once all have loaded.
+Result<std::vector<std::string>> load_all(const LocalModelOptions& options, const LocalRoom& room,
+                                          LocalModel* local) {
+  std::vector<std::future<Result<int>>> loads;
+  for (int rank = 1; rank < options.pipeline; ++rank) {
+    auto& runner = *local->runners[static_cast<size_t>(rank - 1)];
+    loads.push_back(std::async(std::launch::async, [&options, &room, local, &runner, rank] {
+      return load_runner(runner, options, room, *local, rank);
+    }));
+  }
+  Result<void> first = load_first_rank(options, room, local);
+  std::vector<std::string> addresses{""};
+  for (auto& load : loads) {
+    const Result<int> port = load.get();
+    if (port.ok()) addresses.push_back(fmt::format("127.0.0.1:{}", *port));
+    if (!port.ok() && first.ok()) first = port.error();
+  }
+  if (!first.ok()) return first.error();
+  return addresses;
+}
+
+Result<void> connect_all(const LocalModelOptions& options, std::vector<std::string> addresses,
+                         LocalModel* local) {
+  std::unique_ptr<fabric::Rendezvous> rendezvous;
+  if (options.pipeline > 1) {
+    HEARTH_TRY(rendezvous, fabric::Rendezvous::listen("127.0.0.1"));
+    addresses[0] = fmt::format("127.0.0.1:{}", rendezvous->port());
+  }
+  const std::string token = random_hex(16);
+  std::vector<std::future<Result<std::string>>> joins;
+  for (const auto& runner : local->runners) {
+    joins.push_back(std::async(std::launch::async, [&, raw = runner.get()] {
+      return raw->connect({.addresses = addresses, .token = token, .transport = options.transport});
+    }));
+  }
+  auto group = fabric::Group::join(
+      std::move(rendezvous),
+      {.rank = 0, .addresses = addresses, .token = token, .transport = options.transport});
+  Result<void> joined;
+  if (!group.ok()) joined = group.error();
+  for (auto& join : joins) {
+    const auto transport = join.get();
+    if (!transport.ok() && joined.ok()) joined = transport.error();
+  }
+  if (!joined.ok()) return joined.error();
+  local->group = std::move(group).value();
+  return {};
+}
+
+}  // namespace
+
+void add_model_option(CLI::App& app, std::string* model) {
+  app.add_option("MODEL", *model, "An alias (ember), a .gguf file or a Hugging Face folder")
+      ->required();
+}
+
+void add_local_model_options(CLI::App& app, LocalModelOptions* options) {
+  add_model_option(app, &options->model);
+  app.add_option("--precision", options->precision, "exact: float32 throughout")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, engine::Precision>{
+          {"default", engine::Precision::kDefault}, {"exact", engine::Precision::kExact}}))
+      ->default_str("default");
+  app.add_option("--threads", options->threads, "Threads of every rank; default: one per core")
+      ->check(CLI::Range(1, 1024));
+  app.add_option_function<std::string>(
+         "--ranks", [options](const std::string& text) { options->pipeline = parse_ranks(text); },
+         "Split the model over local processes: pipeline=N")
+      ->type_name("SPEC");
+  app.add_option("--transport", options->transport, "How ranks exchange data")
+      ->check(CLI::IsMember({"auto", "ucx", "tcp", "shm"}))
+      ->capture_default_str();
+}
+
+Result<std::vector<int32_t>> parse_ids(const std::string& text) {
+  std::vector<int32_t> ids;
+  const char* at = text.c_str();
+  const char* const end = at + text.size();
+  for (;;) {
+    int32_t id = 0;
+    const auto parsed = std::from_chars(at, end, id);
+    if (parsed.ec != std::errc() || id < 0 || (parsed.ptr != end && *parsed.ptr != ',')) {
+      return Error(Code::kInvalidArgument, "'" + std::string(at, end).substr(0, 20) +
+                                               "' is not a list of token ids like 1,2,3");
+    }
+    ids.push_back(id);
+    if (parsed.ptr == end) return ids;
+    at = parsed.ptr + 1;
+  }
+}
+
+void add_ids_option(CLI::App& app, std::vector<int32_t>* ids) {
+  app.add_option_function<std::string>(
+         "--ids",
+         [ids](const std::string& text) {
+           auto parsed = parse_ids(text);
+           if (!parsed.ok()) throw CLI::ValidationError("--ids", parsed.error().message());
+           *ids = std::move(parsed).value();
+         },
+         "Token ids, with commas between them")
+      ->type_name("1,2,3")
+      ->required();
+}
+
+Result<LocalModel> open_model(const LocalModelOptions& options) {
+  const store::ModelLocator locator(store::ModelLocator::default_roots());
+  HEARTH_TRY(store::LocatedModel located, locator.find(options.model));
+  LocalModel local;
+  local.name = std::move(located.name);
+  local.path = std::move(located.path);
+  HEARTH_TRY(local.files, engine::ModelFiles::open(local.path));
+  const int layers = local.files->spec().layers;
+  if (options.pipeline > layers) {
+    return Error(
+        Code::kInvalidArgument,
+        fmt::format("{} has {} layers: at most --ranks pipeline={}", local.name, layers, layers));
+  }
+  return local;
+}
+
+Result<void> load_model(const LocalModelOptions& options, const LocalRoom& room,
+                        LocalModel* local) {
+  const auto started = steady_clock::now();
+  HEARTH_RETURN_IF_ERROR(spawn_runners(options, local));
+  auto addresses = load_all(options, room, local);
+  if (!addresses.ok()) return local->explain(addresses.error());
+  auto connected = connect_all(options, std::move(addresses).value(), local);
+  if (!connected.ok()) return local->explain(connected.error());
+  local->load_seconds = std::chrono::duration<double>(steady_clock::now() - started).count();
+  return {};
+}
+
+Error LocalModel::explain(const Error& error) const {
+  std::string message = error.message();
+  for (const auto& runner : runners) {
+    const auto status = runner->status();
+    if (status.ok() || message.find(status.error().message()) != std::string::npos) continue;
+    message += " (" + status.error().message() + ")";
+  }
+  return Error(error.code(), std::move(message));
+}
+
+int64_t LocalModel::peak_rss_bytes() const {
+  rusage own{};
+  getrusage(RUSAGE_SELF, &own);
+  int64_t bytes = own.ru_maxrss * int64_t{1024};
+  for (const auto& runner : runners) bytes += peak_rss_of(runner->pid());
+  return bytes;
+}
+
+}  // namespace hearth::cli

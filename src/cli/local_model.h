@@ -1,0 +1,65 @@
+// A model on this machine without a daemon: rank 0 in this process, further ranks as runners.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "daemon/runner_process.h"
+#include "engine/model_files.h"
+#include "engine/rank_model.h"
+#include "fabric/group.h"
+
+namespace hearth::cli {
+
+struct LocalModelOptions {
+  std::string model;  // as the user named it
+  engine::Precision precision = engine::Precision::kDefault;
+  int threads = 0;   // of every rank; 0: the engine's choice
+  int pipeline = 1;  // ranks
+  std::string transport = "auto";
+};
+
+// Declares MODEL, --precision, --threads, --ranks and --transport. `options` must outlive the
+// parsing.
+void add_model_option(CLI::App& app, std::string* model);
+void add_local_model_options(CLI::App& app, LocalModelOptions* options);
+
+// Room for what the command does.
+struct LocalRoom {
+  int64_t kv_tokens = 0;  // over all sequences
+  int sequences_max = 1;
+};
+
+// A loaded model and its connected ranks. Runners end with it.
+struct LocalModel {
+  std::string name;
+  std::string path;
+  std::unique_ptr<engine::ModelFiles> files;
+  std::vector<std::unique_ptr<daemon::RunnerProcess>> runners;  // ranks 1 and up
+  std::unique_ptr<engine::RankModel> model;                     // rank 0
+  std::unique_ptr<fabric::Group> group;
+  double load_seconds = 0;
+
+  // `error` with what became of the runners: "rank 1 is gone (runner rank 1 was killed by signal 9
+  // (Killed))".
+  Error explain(const Error& error) const;
+  // The most memory that all ranks together have used.
+  int64_t peak_rss_bytes() const;
+};
+
+// The model's files, opened and checked, before anything is loaded.
+Result<LocalModel> open_model(const LocalModelOptions& options);
+
+// Loads and connects all ranks; a progress bar on a terminal. REQUIRES: `local` comes from
+// open_model.
+Result<void> load_model(const LocalModelOptions& options, const LocalRoom& room, LocalModel* local);
+
+// "1,2,3".
+Result<std::vector<int32_t>> parse_ids(const std::string& text);
+// Declares --ids.
+void add_ids_option(CLI::App& app, std::vector<int32_t>* ids);
+
+}  // namespace hearth::cli
