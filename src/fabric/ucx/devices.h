@@ -1,0 +1,20 @@
+// Which network devices UCX may use: those over which the ranks have met. Left to itself it
+// believes that any two interfaces of one address family reach each other, and picks a container
+// bridge.
+#pragma once
+
+#include <span>
+#include <string>
+
+namespace hearth::fabric {
+
+// The interface that has the numeric address `host`, empty when none has.
+std::string interface_of(const std::string& host);
+
+// UCX_NET_DEVICES for reaching peers from `local_hosts` (empty entries are skipped): their
+// interfaces, and the RDMA ports behind these, "eth0,mlx5_0:1". Empty when nothing is known.
+// `sysfs` is /sys.
+std::string net_devices(std::span<const std::string> local_hosts,
+                        const std::string& sysfs = "/sys");
+
+}  // namespace hearth::fabric

@@ -1,0 +1,109 @@
+#include "fabric/ucx/worker.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <array>
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "fabric/ucx/devices.h"
+
+namespace hearth::fabric {
+namespace {
+
+using Settings = std::vector<std::pair<const char*, std::string>>;
+
+// Names as in `ucx_info -cf`, without UCX_ and, for those of one UCX transport, without its prefix:
+// that is how ucp_config_modify finds them. The environment's UCX_* still stand where nothing is
+// set here.
+Settings settings_of(UcxReach reach, std::span<const std::string> local_hosts) {
+  Settings settings = {
+      // Without it, shared memory is passed over for endpoints that handle errors, as all here do.
+      {"MM_ERROR_HANDLING", "y"},
+      // No cache of registered memory: it would patch mmap and munmap of the whole process.
+      {"RCACHE_ENABLE", "n"},
+      {"REG_METHODS", "direct"},
+      // Over TCP a message that was copied counts as sent while its tail still waits for room in
+      // the socket,
+      // for as long as nobody drives UCX. Sent from where it lies, it counts when all of it is
+      // written.
+      {"ZCOPY_THRESH", "0"},
+  };
+  if (reach == UcxReach::kSameHost) {
+    settings.emplace_back("TLS", "sm,self");
+  } else if (const std::string devices = net_devices(local_hosts);
+             !devices.empty() && std::getenv("UCX_NET_DEVICES") == nullptr) {
+    settings.emplace_back("NET_DEVICES", devices);
+  }
+  return settings;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<UcxWorker>> UcxWorker::make(const Ucx& ucx, UcxReach reach,
+                                                   std::span<const std::string> local_hosts) {
+  std::unique_ptr<UcxWorker> worker(new UcxWorker(ucx));
+  HEARTH_RETURN_IF_ERROR(worker->start(reach, local_hosts));
+  return worker;
+}
+
+Result<void> UcxWorker::start(UcxReach reach, std::span<const std::string> local_hosts) {
+  const auto failed = [this](const char* what, ucs_status_t status) {
+    return Error(Code::kUnavailable,
+                 fmt::format("UCX: {}: {}", what, ucx_.ucs_status_string(status)));
+  };
+  ucp_config_t* config = nullptr;
+  ucs_status_t status = ucx_.ucp_config_read(nullptr, nullptr, &config);
+  if (status != UCS_OK) return failed("configuration", status);
+  for (const auto& [name, value] : settings_of(reach, local_hosts)) {
+    if (status == UCS_OK) status = ucx_.ucp_config_modify(config, name, value.c_str());
+  }
+  ucp_params_t params{};
+  params.field_mask = UCP_PARAM_FIELD_FEATURES;
+  params.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
+  if (status == UCS_OK) {
+    status = ucx_.ucp_init_version(UCP_API_MAJOR, UCP_API_MINOR, &params, config, &context_);
+  }
+  ucx_.ucp_config_release(config);
+  if (status != UCS_OK) return failed("context", status);
+
+  ucp_worker_params_t worker_params{};
+  worker_params.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE;
+  // Not SINGLE, which would bind the worker to the thread that joined.
+  worker_params.thread_mode = UCS_THREAD_MODE_SERIALIZED;
+  status = ucx_.ucp_worker_create(context_, &worker_params, &worker_);
+  if (status != UCS_OK) return failed("worker", status);
+  status = ucx_.ucp_worker_get_efd(worker_, &event_fd_);
+  if (status != UCS_OK) return failed("wakeup", status);
+  return {};
+}
+
+UcxWorker::~UcxWorker() {
+  if (worker_ != nullptr) ucx_.ucp_worker_destroy(worker_);
+  if (context_ != nullptr) ucx_.ucp_cleanup(context_);
+}
+
+Result<std::string> UcxWorker::address() const {
+  ucp_address_t* address = nullptr;
+  size_t bytes = 0;
+  const ucs_status_t status = ucx_.ucp_worker_get_address(worker_, &address, &bytes);
+  if (status != UCS_OK) {
+    return Error(Code::kUnavailable,
+                 fmt::format("UCX: address: {}", ucx_.ucs_status_string(status)));
+  }
+  std::string copy(reinterpret_cast<const char*>(address), bytes);
+  ucx_.ucp_worker_release_address(worker_, address);
+  return copy;
+}
+
+void UcxWorker::sleep(const Alarm& alarm, int timeout_ms) const {
+  if (ucx_.ucp_worker_arm(worker_) != UCS_OK) return;  // busy: something has arrived since
+  std::array<pollfd, 2> fds = {pollfd{.fd = event_fd_, .events = POLLIN},
+                               pollfd{.fd = alarm.fd(), .events = POLLIN}};
+  ::poll(fds.data(), fds.size(), timeout_ms);
+}
+
+}  // namespace hearth::fabric

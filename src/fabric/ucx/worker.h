@@ -1,0 +1,44 @@
+// One UCX context with one worker: where UCX is configured, driven and put to sleep. Private to
+// ucx/.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "fabric/rendezvous/socket.h"
+#include "fabric/ucx/library.h"
+#include "fabric/ucx/ucx_transport.h"
+
+namespace hearth::fabric {
+
+// Used by one thread at a time.
+class UcxWorker {
+ public:
+  // `local_hosts` as Transport::local_address has them. kUnavailable with UCX's words.
+  static Result<std::unique_ptr<UcxWorker>> make(const Ucx& ucx, UcxReach reach,
+                                                 std::span<const std::string> local_hosts);
+  ~UcxWorker();
+
+  ucp_worker_h handle() const { return worker_; }
+  // How peers reach this worker.
+  Result<std::string> address() const;
+
+  // Whether anything moved.
+  bool progress() const { return ucx_.ucp_worker_progress(worker_) != 0; }
+  // Until something may move, the alarm rings or `timeout_ms` (-1: none) have passed.
+  void sleep(const Alarm& alarm, int timeout_ms) const;
+
+ private:
+  explicit UcxWorker(const Ucx& ucx) : ucx_(ucx) {}
+
+  Result<void> start(UcxReach reach, std::span<const std::string> local_hosts);
+
+  const Ucx& ucx_;
+  ucp_context_h context_ = nullptr;
+  ucp_worker_h worker_ = nullptr;
+  int event_fd_ = -1;  // UCX's
+};
+
+}  // namespace hearth::fabric
