@@ -1,0 +1,228 @@
+// Ranks that die as processes do. This program is its own second and third rank: with `--as-rank`
+// it joins the group that its standard input describes, waits for a message that never comes, and
+// reports the error.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fabric/group.h"
+#include "fabric/group_testing.h"
+
+extern char** environ;
+
+namespace hearth::fabric::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr Tag kNever = 1;
+constexpr const char* kToken = "a token for processes";
+
+// Protocol of a child: it prints its port, reads all addresses on one line, prints "joined", and in
+// the end the message of the error that it got. "compute" as behaviour: it calls nothing until told
+// to.
+int be_a_rank(int rank, const std::string& transport, const std::string& behaviour) {
+  auto door = Rendezvous::listen("127.0.0.1");
+  if (!door.ok()) return 1;
+  std::cout << (*door)->port() << std::endl;
+  std::string line;
+  std::getline(std::cin, line);
+  std::istringstream words(line);
+  GroupOptions options{.rank = rank, .token = kToken, .transport = transport};
+  for (std::string address; words >> address;) options.addresses.push_back(address);
+  auto group = Group::join(std::move(*door), options);
+  if (!group.ok()) {
+    std::cout << group.error().message() << std::endl;
+    return 1;
+  }
+  std::cout << "joined" << std::endl;
+  if (behaviour == "compute") std::getline(std::cin, line);
+  std::vector<std::byte> data;
+  const auto result = (*group)->recv(0, kNever, &data);
+  std::cout << (result.ok() ? "received " + text_of(data) : result.error().message()) << std::endl;
+  return 0;
+}
+
+class Child {
+ public:
+  Child(int rank, const Way& way, const std::string& behaviour) {
+    int in[2], out[2];
+    EXPECT_EQ(::pipe2(in, O_CLOEXEC), 0);
+    EXPECT_EQ(::pipe2(out, O_CLOEXEC), 0);
+    posix_spawn_file_actions_t actions;
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawn_file_actions_adddup2(&actions, in[0], 0);
+    ::posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    const std::string number = std::to_string(rank);
+    const std::vector<const char*> arguments = {"/proc/self/exe",  "--as-rank",
+                                                number.c_str(),    way.transport.c_str(),
+                                                behaviour.c_str(), nullptr};
+    EXPECT_EQ(::posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr,
+                            const_cast<char* const*>(arguments.data()), environ),
+              0);
+    ::posix_spawn_file_actions_destroy(&actions);
+    ::close(in[0]);
+    ::close(out[1]);
+    to_ = in[1];
+    from_ = out[0];
+  }
+  ~Child() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    ::close(to_);
+    ::close(from_);
+  }
+
+  void signal(int number) const { ::kill(pid_, number); }
+
+  void tell(const std::string& line) const {
+    const std::string text = line + "\n";
+    EXPECT_EQ(::write(to_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
+
+  // The next line, "" after 20 s of silence or at the end.
+  std::string hear() {
+    std::string line;
+    while (true) {
+      pollfd fd{.fd = from_, .events = POLLIN};
+      char byte = 0;
+      if (::poll(&fd, 1, 20'000) <= 0 || ::read(from_, &byte, 1) <= 0) return "";
+      if (byte == '\n') return line;
+      line.push_back(byte);
+    }
+  }
+
+ private:
+  pid_t pid_ = 0;
+  int to_ = -1, from_ = -1;
+};
+
+class GroupDeath : public ::testing::TestWithParam<Way> {
+ protected:
+  // This process is rank 0, the children are 1 and 2.
+  void start(const std::string& behaviour) {
+    auto door = Rendezvous::listen("127.0.0.1");
+    ASSERT_TRUE(door.ok());
+    GroupOptions options{.rank = 0, .token = kToken, .transport = GetParam().transport};
+    options.addresses = {"127.0.0.1:" + std::to_string((*door)->port())};
+    for (const int rank : {1, 2}) {
+      children_.push_back(std::make_unique<Child>(rank, GetParam(), behaviour));
+      options.addresses.push_back("127.0.0.1:" + children_.back()->hear());
+    }
+    std::string line;
+    for (const std::string& address : options.addresses) line += address + " ";
+    for (const auto& child : children_) child->tell(line);
+    auto group = Group::join(std::move(*door), options);
+    ASSERT_TRUE(group.ok()) << group.error().message();
+    group_ = std::move(*group);
+    for (const auto& child : children_) ASSERT_EQ(child->hear(), "joined");
+    rank1_ = "rank 1 at " + options.addresses[1];
+  }
+
+  // What a receive from the rank that did not die says, and that it says so soon.
+  std::string error_of_recv(int from) {
+    std::vector<std::byte> data;
+    const auto result = group_->recv(from, kNever, &data);
+    EXPECT_FALSE(result.ok());
+    if (result.ok()) return "";
+    EXPECT_EQ(result.error().code(), Code::kUnavailable);
+    return result.error().message();
+  }
+
+  WayScope scope_{GetParam()};
+  std::vector<std::unique_ptr<Child>> children_;
+  std::unique_ptr<Group> group_;
+  std::string rank1_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Ways, GroupDeath, ::testing::ValuesIn(socket_ways()),
+                         [](const auto& info) { return info.param.name; });
+
+TEST_P(GroupDeath, AKilledRankIsNoticedByEveryWaitingRank) {
+  start("wait");
+  std::thread killer([&] {
+    std::this_thread::sleep_for(100ms);
+    children_[0]->signal(SIGKILL);
+  });
+  const auto before = Clock::now();
+  EXPECT_EQ(error_of_recv(2), rank1_ + " died: connection closed");
+  EXPECT_EQ(children_[1]->hear(), rank1_ + " died: connection closed");
+  EXPECT_LT(Clock::now() - before, 2100ms);
+  killer.join();
+  EXPECT_THAT(error_of_recv(1), StartsWith(rank1_));
+}
+
+TEST_P(GroupDeath, AKilledRankEndsASendToIt) {
+  start("wait");
+  std::thread killer([&] {
+    std::this_thread::sleep_for(100ms);
+    children_[0]->signal(SIGKILL);
+  });
+  const auto before = Clock::now();
+  const auto large = pattern(8 << 20, 0);
+  Result<void> sent;
+  while (sent.ok()) sent = group_->send(1, kNever + 1, large);
+  EXPECT_LT(Clock::now() - before, 2100ms);
+  killer.join();
+  EXPECT_EQ(sent.error().message(), rank1_ + " died: connection closed");
+}
+
+TEST_P(GroupDeath, AStoppedRankIsNoticedByEveryWaitingRankAndByItselfAfterwards) {
+  start("wait");
+  const auto before = Clock::now();
+  children_[0]->signal(SIGSTOP);
+  EXPECT_THAT(error_of_recv(2), StartsWith(rank1_ + " died: silent"));
+  EXPECT_THAT(children_[1]->hear(), StartsWith(rank1_ + " died: silent"));
+  EXPECT_LT(Clock::now() - before, 2s);
+  children_[0]->signal(SIGCONT);
+  EXPECT_THAT(children_[0]->hear(), StartsWith(rank1_ + " died: silent"));
+}
+
+TEST_P(GroupDeath, TheReasonOfAFailureReachesOtherProcesses) {
+  start("wait");
+  group_->fail("the disk is full");
+  for (const auto& child : children_) {
+    const std::string error = child->hear();
+    EXPECT_THAT(error, StartsWith("rank 0 at 127.0.0.1:"));
+    EXPECT_THAT(error, HasSubstr("failed: the disk is full"));
+  }
+}
+
+TEST_P(GroupDeath, ARankThatCallsNothingForLongIsNotDead) {
+  start("compute");
+  std::this_thread::sleep_for(3s);
+  EXPECT_TRUE(group_->status().ok());
+  for (const int rank : {1, 2}) {
+    children_[rank - 1]->tell("go on");
+    const auto sent = group_->send(rank, kNever, bytes_of("hello"));
+    EXPECT_TRUE(sent.ok()) << sent.error().message();
+    EXPECT_EQ(children_[rank - 1]->hear(), "received hello");
+  }
+}
+
+}  // namespace
+}  // namespace hearth::fabric::testing
+
+int main(int argc, char** argv) {
+  if (argc == 5 && std::string(argv[1]) == "--as-rank") {
+    return hearth::fabric::testing::be_a_rank(std::atoi(argv[2]), argv[3], argv[4]);
+  }
+  ::testing::InitGoogleMock(&argc, argv);
+  return RUN_ALL_TESTS();
+}
