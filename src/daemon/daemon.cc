@@ -42,8 +42,7 @@ class WiredDaemon final : public Daemon {
                                                            .transport = options_.transport,
                                                            .threads = options_.threads});
     router_ = std::make_unique<InstanceRouter>(cluster_.get(), runners_.get());
-    service_->attach([this](const DeviceId& id) { return is_member(id); },
-                     [this](const InstanceId& id) { return router_->find_local(id); });
+    service_->attach([this](const InstanceId& id) { return router_->find_local(id); });
     backend_ = make_backend(cluster_.get(), router_.get(), options_.version);
     HEARTH_TRY(server_, serve::Server::start(*backend_, {.listen = options_.listen,
                                                          .port = options_.port,
@@ -93,12 +92,6 @@ class WiredDaemon final : public Daemon {
                                                   .facts = std::move(facts),
                                                   .services = {service_->service()}}));
     return {};
-  }
-
-  bool is_member(const DeviceId& id) const {
-    const cluster::ClusterView view = cluster_->view();
-    const auto device = view.devices.find(id);
-    return device != view.devices.end() && device->second.status != cluster::DeviceStatus::kOffline;
   }
 
   const DaemonOptions options_;

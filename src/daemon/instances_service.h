@@ -1,11 +1,9 @@
 // The gRPC service hearth.proto.Instances on the device port: other devices of the cluster ask the
-// instances whose head is here.
+// instances whose head is here. The port lets only members of the cluster reach it.
 #pragma once
 
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <string_view>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -25,10 +23,9 @@ class InstancesService {
 
   virtual grpc::Service* service() = 0;
 
-  using IsMember = std::function<bool(const DeviceId&)>;
   using Find = std::function<Result<std::shared_ptr<runtime::Generator>>(const InstanceId&)>;
-  virtual void attach(IsMember is_member, Find find) = 0;
-  // Neither function is called once this has returned.
+  virtual void attach(Find find) = 0;
+  // `find` is not called once this has returned.
   virtual void detach() = 0;
 };
 

@@ -1,0 +1,219 @@
+// Real runner processes, driven by a cluster whose plans the test writes.
+#include "daemon/runner_host.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <sstream>
+
+#include "cluster/cluster.h"
+#include "daemon/model_catalog.h"
+
+namespace hearth::daemon {
+namespace {
+
+using cluster::RunnerStatus;
+using cluster::RunnerView;
+
+constexpr std::chrono::seconds kBound(60);
+const DeviceId kSelf("self");
+const InstanceId kInstance("0123456789abcdef");
+
+// A cluster of one device with at most one instance, whose plan the test decides.
+class PlannedCluster final : public cluster::Cluster {
+ public:
+  PlannedCluster() {
+    view_.self = kSelf;
+    view_.devices[kSelf].status = cluster::DeviceStatus::kOnline;
+  }
+
+  // Two stages on this device, or one.
+  void plan(int64_t epoch, int world_size, const std::string& model = "ember") {
+    cluster::InstanceView instance{.id = kInstance, .model = model};
+    instance.plan = {.epoch = epoch, .token = "secret " + std::to_string(epoch)};
+    for (int rank = 0; rank < world_size; ++rank) {
+      instance.plan.ranks.push_back({.device = kSelf,
+                                     .layer_begin = 6 * rank / world_size,
+                                     .layer_end = 6 * (rank + 1) / world_size});
+    }
+    change([&] { view_.instances[kInstance] = instance; });
+  }
+  void remove() {
+    change([this] { view_.instances.clear(); });
+  }
+
+  // Waits until the reported runners are as `wanted` says; returns them.
+  std::vector<RunnerView> wait_until(
+      const std::function<bool(const std::vector<RunnerView>&)>& wanted) {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(reported_.wait_for(lock, kBound, [&] { return wanted(view_.runners); }));
+    return view_.runners;
+  }
+  std::vector<RunnerView> wait_until_all(RunnerStatus status, int64_t epoch, size_t count) {
+    return wait_until([=](const std::vector<RunnerView>& runners) {
+      return runners.size() == count && std::ranges::all_of(runners, [=](const RunnerView& runner) {
+               return runner.status == status && runner.epoch == epoch;
+             });
+    });
+  }
+
+  int port() const override { return 0; }
+  std::string discovery_status() const override { return {}; }
+  cluster::ClusterView view() const override {
+    std::lock_guard lock(mutex_);
+    return view_;
+  }
+  std::shared_ptr<void> watch(std::function<void()> changed) override {
+    std::lock_guard lock(mutex_);
+    changed_ = std::move(changed);
+    return std::shared_ptr<void>(this, [](PlannedCluster* self) {
+      std::lock_guard lock(self->mutex_);
+      self->changed_ = nullptr;
+    });
+  }
+  void set_facts(const cluster::DeviceFacts&) override {}
+  void set_runners(const std::vector<RunnerView>& runners) override {
+    change([&] { view_.runners = runners; });
+  }
+  Result<InstanceId> create_instance(const std::string&, int) override { return kInstance; }
+  Result<void> delete_instance(const InstanceId&) override { return {}; }
+  Result<std::shared_ptr<grpc::Channel>> channel(const DeviceId&) const override {
+    return Error(Code::kUnavailable, "there is no other device");
+  }
+
+ private:
+  void change(const std::function<void()>& edit) {
+    std::lock_guard lock(mutex_);
+    edit();
+    reported_.notify_all();
+    if (changed_) changed_();
+  }
+
+  mutable std::mutex mutex_;
+  std::condition_variable reported_;
+  std::function<void()> changed_;
+  cluster::ClusterView view_;
+};
+
+class RunnerHostTest : public testing::Test {
+ protected:
+  RunnerHostTest() {
+    catalog_.refresh();
+    host_ = std::make_unique<RunnerHost>(&cluster_, RunnerSettings{.device = kSelf,
+                                                                   .catalog = &catalog_,
+                                                                   .program = HEARTH_BINARY,
+                                                                   .bind_host = "127.0.0.1",
+                                                                   .transport = "tcp",
+                                                                   .threads = 1});
+  }
+
+  // The greedy answer of the instance, or how it ended.
+  std::string answer() {
+    const auto generator = host_->generator(kInstance);
+    if (generator == nullptr) return "no generator";
+    runtime::GenerateRequest request{.id = RequestId("r"), .max_tokens = 8};
+    request.prompt = runtime::ChatPrompt{R"([{"role":"user","content":"Hello"}])"};
+    request.sampling.temperature = 0;
+    std::string text;
+    std::promise<void> done;
+    const auto generation =
+        generator->generate(std::move(request), [&](runtime::GenerateEvent event) {
+          if (const auto* delta = std::get_if<runtime::Delta>(&event)) text += delta->text;
+          if (const auto* error = std::get_if<Error>(&event)) text = "error: " + error->message();
+          if (event.index() >= 2) done.set_value();
+        });
+    EXPECT_EQ(done.get_future().wait_for(kBound), std::future_status::ready);
+    return text;
+  }
+
+  PlannedCluster cluster_;
+  ModelCatalog catalog_{store::ModelLocator({HEARTH_SOURCE_DIR "/models"})};
+  std::unique_ptr<RunnerHost> host_;
+};
+
+// The processes called `hearth runner` that this process started.
+std::vector<pid_t> runner_pids() {
+  std::vector<pid_t> pids;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    std::ifstream stat(entry.path() / "stat");
+    std::string line;
+    std::getline(stat, line);
+    const size_t after_name = line.rfind(')');
+    if (after_name == std::string::npos) continue;
+    std::istringstream rest(line.substr(after_name + 1));
+    std::string state;
+    pid_t parent = 0;
+    rest >> state >> parent;
+    if (parent == getpid() && state != "Z") pids.push_back(std::stoi(name));
+  }
+  return pids;
+}
+
+TEST_F(RunnerHostTest, OneStageAndTwoStagesGiveTheSameAnswer) {
+  cluster_.plan(1, 1);
+  cluster_.wait_until_all(RunnerStatus::kReady, 1, 1);
+  const std::string alone = answer();
+  EXPECT_FALSE(alone.empty());
+  EXPECT_THAT(alone, testing::Not(testing::StartsWith("error")));
+  EXPECT_EQ(runner_pids().size(), 1u);
+
+  cluster_.plan(2, 2);
+  const auto runners = cluster_.wait_until_all(RunnerStatus::kReady, 2, 2);
+  EXPECT_EQ(runners[0].layers_loaded, 3);
+  EXPECT_EQ(answer(), alone);
+  EXPECT_EQ(runner_pids().size(), 2u);
+
+  cluster_.remove();
+  cluster_.wait_until([](const auto& left) { return left.empty(); });
+  EXPECT_EQ(host_->generator(kInstance), nullptr);
+  host_ = nullptr;
+  EXPECT_TRUE(runner_pids().empty());
+}
+
+TEST_F(RunnerHostTest, AKilledRunnerIsReportedUntilANewPlanReplacesIt) {
+  cluster_.plan(1, 1);
+  cluster_.wait_until_all(RunnerStatus::kReady, 1, 1);
+  ASSERT_EQ(runner_pids().size(), 1u);
+  kill(runner_pids()[0], SIGKILL);
+  const auto failed = cluster_.wait_until_all(RunnerStatus::kFailed, 1, 1);
+  EXPECT_THAT(failed[0].error, testing::HasSubstr("signal 9"));
+  EXPECT_EQ(host_->generator(kInstance), nullptr);
+
+  cluster_.plan(2, 1);
+  cluster_.wait_until_all(RunnerStatus::kReady, 2, 1);
+  EXPECT_THAT(answer(), testing::Not(testing::StartsWith("error")));
+}
+
+TEST_F(RunnerHostTest, WhenOneRankDiesTheOtherSaysSo) {
+  cluster_.plan(1, 2);
+  cluster_.wait_until_all(RunnerStatus::kReady, 1, 2);
+  kill(runner_pids()[0], SIGKILL);
+  cluster_.wait_until_all(RunnerStatus::kFailed, 1, 2);
+  cluster_.plan(2, 2);
+  cluster_.wait_until_all(RunnerStatus::kReady, 2, 2);
+}
+
+TEST_F(RunnerHostTest, AModelThatIsNotHereFailsWithItsName) {
+  cluster_.plan(1, 1, "nowhere");
+  const auto failed = cluster_.wait_until_all(RunnerStatus::kFailed, 1, 1);
+  EXPECT_THAT(failed[0].error, testing::HasSubstr("'nowhere'"));
+}
+
+TEST_F(RunnerHostTest, EndsInTheMiddleOfALoad) {
+  cluster_.plan(1, 2);
+  cluster_.wait_until([](const auto& runners) { return !runners.empty(); });
+  host_ = nullptr;
+  EXPECT_TRUE(runner_pids().empty());
+}
+
+}  // namespace
+}  // namespace hearth::daemon
