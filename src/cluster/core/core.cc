@@ -268,12 +268,18 @@ void Core::report_changes() {
     const std::string name = name_of(change.id);
     switch (change.status) {
       case DeviceStatus::kOnline:
-        log(log::Level::kInfo, fmt::format("{} is online", name));
+        // A new device's name is still on its way.
+        if (facts_.contains(change.id)) {
+          log(log::Level::kInfo, fmt::format("{} is online", name));
+        } else {
+          unnamed_.insert(change.id);
+        }
         break;
       case DeviceStatus::kSuspect:
         log(log::Level::kInfo, fmt::format("{} does not answer", name));
         break;
       case DeviceStatus::kOffline:
+        unnamed_.erase(change.id);
         log(log::Level::kWarn, fmt::format("{} is offline", name));
         break;
     }
