@@ -18,11 +18,11 @@
 namespace hearth::engine {
 
 // How a tensor's numbers are stored in the file. Block layouts: docs/formats.md.
-enum class Encoding { kF32, kF16, kBF16, kQ8_0, kQ4_0 };
+enum class Encoding { kF32, kF16, kBF16, kQ8_0, kQ4_0, kQ6_K };
 
 // "F32", "Q4_0", ...
 std::string_view to_string(Encoding encoding);
-// Numbers per block (1 for floats, 32 for Q8_0 and Q4_0) and bytes per block.
+// Numbers per block (1 for floats, 32 for Q8_0 and Q4_0, 256 for Q6_K) and bytes per block.
 int block_elements(Encoding encoding);
 int block_bytes(Encoding encoding);
 

@@ -21,6 +21,8 @@ constexpr Geometry geometry(Encoding encoding) {
       return {"Q8_0", 32, 34};
     case Encoding::kQ4_0:
       return {"Q4_0", 32, 18};
+    case Encoding::kQ6_K:
+      return {"Q6_K", 256, 210};
   }
   return {"unknown", 1, 1};
 }

@@ -41,7 +41,7 @@ constexpr std::array kTensorTypes = {
     TensorType{11, "Q3_K", 256, 110, {}},
     TensorType{12, "Q4_K", 256, 144, {}},
     TensorType{13, "Q5_K", 256, 176, {}},
-    TensorType{14, "Q6_K", 256, 210, {}},
+    TensorType{14, "Q6_K", 256, 210, Encoding::kQ6_K},
     TensorType{15, "Q8_K", 256, 292, {}},
     TensorType{16, "IQ2_XXS", 256, 66, {}},
     TensorType{17, "IQ2_XS", 256, 74, {}},

@@ -6,7 +6,8 @@
 // Activations enter a product as a tile of m = 1 to kTileRows rows, laid out so that one weight
 // vector meets its m partners side by side (K is the padded number of columns):
 //   float      [K][m]
-//   int8       [K/4][m][4], with scales [K/32][m] and sums [K/32][m] of the 32 integers
+//   quantised  [K/4][m] times 8 bytes, four integers in the form that the instruction set likes,
+//              with scales [K/32][m] and sums [K/16][m] of 16 integers
 // A product of more rows takes consecutive tiles, of which only the last may be smaller.
 //
 // The result for one row never depends on m, on the tile, or on the range of blocks: each output
@@ -28,9 +29,9 @@ struct MatmulArgs {
   int64_t columns = 0;                 // K
   int rows = 0;                        // of activations
   const float* x = nullptr;            // float tiles, or
-  const int8_t* x8 = nullptr;          //   int8 tiles
-  const float* x8_scales = nullptr;    //
-  const int32_t* x8_sums = nullptr;    //
+  const std::byte* xq = nullptr;       //   quantised tiles
+  const float* xq_scales = nullptr;    //
+  const int32_t* xq_sums = nullptr;    //
   float* out = nullptr;                // [rows, out_stride]
   int64_t out_stride = 0;
   int64_t out_columns = 0;  // the matrix's rows without padding
@@ -59,18 +60,20 @@ struct AttentionArgs {
 };
 constexpr int kHeadDimMax = 1024;
 constexpr int kPageTokens = 32;
+constexpr int kQuadBytes = 8;  // of four quantised activations
 
 struct Kernels {
   // Indexed by engine::Encoding. Float activations, any encoding.
   void (*matmul[kEncodings])(const MatmulArgs& args);
-  // int8 activations; null for encodings that are not quantised.
-  void (*matmul_q8[kEncodings])(const MatmulArgs& args);
+  // Quantised activations; null for encodings that are not quantised.
+  void (*matmul_q[kEncodings])(const MatmulArgs& args);
 
   // One tile from rows [m, columns]; what lies between columns and K becomes zero.
   void (*tile_f32)(const float* rows, int m, int64_t columns, float* tile);
-  // The same to int8: for each group of 32, scale = max |x| / 127 and q = round(x / scale).
-  void (*tile_q8)(const float* rows, int m, int64_t columns, int8_t* tile, float* scales,
-                  int32_t* sums);
+  // The same, quantised: for each group of 32, scale = max |x| / kQuantMax and q = round(x /
+  // scale).
+  void (*tile_q)(const float* rows, int m, int64_t columns, std::byte* tile, float* scales,
+                 int32_t* sums);
 
   // out[i] = x[i] / sqrt(mean of squares + epsilon) * weight[i]. out may be x.
   void (*rms_norm)(const float* x, const float* weight, int64_t n, float epsilon, float* out);

@@ -142,16 +142,18 @@ TEST_P(KernelsTest, Add) {
   });
 }
 
-struct Tile8 {
-  Tile8(int m, int64_t columns)
-      : values(m * round_up(columns, kGroup)),
-        scales(values.size() / kGroup),
-        sums(values.size() / kGroup) {}
-  std::vector<int8_t> values;
+// A quantised tile with room beyond its end.
+struct QuantTile {
+  QuantTile(int m, int64_t columns)
+      : bytes(m * round_up(columns, kGroup) / 4 * kQuadBytes),
+        scales(m * round_up(columns, kGroup) / kGroup),
+        sums(2 * scales.size()) {}
+  std::vector<std::byte> bytes;
   std::vector<float> scales;
   std::vector<int32_t> sums;
 };
 
+// The integers of a tile are in each instruction set's own form: what they are, the products show.
 TEST_P(KernelsTest, Tiles) {
   for (int m = 1; m <= kTileRows; ++m) {
     for (const int64_t columns : {1, 7, 31, 32, 33, 64, 100, 256}) {
@@ -164,33 +166,33 @@ TEST_P(KernelsTest, Tiles) {
       kernels().tile_f32(rows.data(), m, columns, tile.data());
       EXPECT_EQ(tile, expected);
 
-      Tile8 expected8(m, columns);
-      Tile8 tile8(m, columns);
-      reference().tile_q8(rows.data(), m, columns, expected8.values.data(), expected8.scales.data(),
-                          expected8.sums.data());
-      kernels().tile_q8(rows.data(), m, columns, tile8.values.data(), tile8.scales.data(),
-                        tile8.sums.data());
-      EXPECT_EQ(tile8.values, expected8.values);
-      EXPECT_EQ(tile8.scales, expected8.scales);
-      EXPECT_EQ(tile8.sums, expected8.sums);
+      QuantTile expected_q(m, columns);
+      QuantTile tile_q(m, columns);
+      reference().tile_q(rows.data(), m, columns, expected_q.bytes.data(), expected_q.scales.data(),
+                         expected_q.sums.data());
+      kernels().tile_q(rows.data(), m, columns, tile_q.bytes.data(), tile_q.scales.data(),
+                       tile_q.sums.data());
+      EXPECT_EQ(tile_q.scales, expected_q.scales);
+      EXPECT_EQ(tile_q.sums, expected_q.sums);
     }
   }
 }
 
 TEST_P(KernelsTest, QuantisingExtremesNeitherCrashesNorLosesZeros) {
-  std::vector<float> row(96, 0);
-  row[32] = 1e-38f;
-  row[64] = 3e38f;
-  row[65] = -3e38f;
-  Tile8 tile(1, 96);
-  kernels().tile_q8(row.data(), 1, 96, tile.values.data(), tile.scales.data(), tile.sums.data());
-  EXPECT_EQ(tile.scales[0], 0);
-  EXPECT_EQ(tile.scales[1], 0);
-  EXPECT_EQ(tile.values[64], 127);
-  EXPECT_EQ(tile.values[65], -127);
-  row[3] = NAN;
-  row[40] = INFINITY;
-  kernels().tile_q8(row.data(), 1, 96, tile.values.data(), tile.scales.data(), tile.sums.data());
+  for (const Kernels* k : {&kernels(), &reference()}) {
+    std::vector<float> row(96, 0);
+    row[32] = 1e-38f;
+    row[64] = 3e38f;
+    row[80] = -3e38f;
+    QuantTile tile(1, 96);
+    k->tile_q(row.data(), 1, 96, tile.bytes.data(), tile.scales.data(), tile.sums.data());
+    EXPECT_EQ(tile.scales[0], 0);
+    EXPECT_EQ(tile.scales[1], 0);
+    EXPECT_EQ(tile.sums, (std::vector<int32_t>{0, 0, 0, 0, kQuantMax, -kQuantMax}));
+    row[3] = NAN;
+    row[40] = INFINITY;
+    k->tile_q(row.data(), 1, 96, tile.bytes.data(), tile.scales.data(), tile.sums.data());
+  }
 }
 
 // A packed random matrix.
@@ -200,10 +202,11 @@ struct Weights {
         view{encoding, rows, columns, file},
         matrix(view) {
     const int unit = encoding == Encoding::kF32 ? 4 : block_bytes(encoding);
+    const int exponent = encoding == Encoding::kF32 ? 3 : encoding == Encoding::kQ6_K ? 209 : 1;
     for (size_t i = 0; i < file.size(); i += unit) {
       for (int j = 0; j < unit; ++j) file[i + j] = static_cast<std::byte>(engine());
       // Exponents near 1: for floats and for the blocks' scales.
-      std::byte& high = file[i + (encoding == Encoding::kF32 ? 3 : 1)];
+      std::byte& high = file[i + exponent];
       const bool half = encoding != Encoding::kF32 && encoding != Encoding::kBF16;
       high = (high & std::byte{0x83}) | (half ? std::byte{0x34} : std::byte{0x3c});
     }
@@ -218,46 +221,35 @@ struct Weights {
   Buffer buffer;
 };
 
-// The activations of one product in the layout of MatmulArgs.
-struct Activations {
-  Activations(const std::vector<float>& rows, int m, int64_t columns)
-      : padded(round_up(columns, kGroup)),
-        x(m * padded),
-        x8(m * padded),
-        scales(x8.size() / kGroup),
-        sums(scales.size()) {
-    for (int r = 0; r < m; r += kTileRows) {
-      const int n = std::min(kTileRows, m - r);
-      reference().tile_f32(&rows[r * columns], n, columns, &x[r * padded]);
-      reference().tile_q8(&rows[r * columns], n, columns, &x8[r * padded],
-                          &scales[r * padded / kGroup], &sums[r * padded / kGroup]);
-    }
+// rows [m, columns] times the weights, by the product of that encoding for float or quantised
+// activations.
+std::vector<float> product(const Kernels& kernels, bool quantised, const Weights& weights,
+                           const std::vector<float>& rows, int m, bool add = false) {
+  const int64_t columns = weights.matrix.columns;
+  const int64_t padded = weights.matrix.padded_columns();
+  std::vector<float> x(m * padded);
+  QuantTile xq(m, columns);
+  for (int r = 0; r < m; r += kTileRows) {
+    const int n = std::min(kTileRows, m - r);
+    kernels.tile_f32(&rows[r * columns], n, columns, &x[r * padded]);
+    kernels.tile_q(&rows[r * columns], n, columns, &xq.bytes[r * padded / 4 * kQuadBytes],
+                   &xq.scales[r * padded / kGroup], &xq.sums[r * padded / kHalfGroup]);
   }
-  int64_t padded;
-  std::vector<float> x;
-  std::vector<int8_t> x8;
-  std::vector<float> scales;
-  std::vector<int32_t> sums;
-};
-
-using Matmul = void (*)(const MatmulArgs&);
-
-std::vector<float> product(Matmul matmul, const Weights& weights, const std::vector<float>& rows,
-                           int m, bool add = false) {
-  const Activations activations(rows, m, weights.matrix.columns);
   Misaligned out(std::vector<float>(m * weights.matrix.rows, add ? 100.0f : NAN), 1);
   MatmulArgs args{.weights = weights.matrix.data,
                   .block_bytes = weights.matrix.block_bytes(),
-                  .columns = activations.padded,
+                  .columns = padded,
                   .rows = m,
-                  .x = activations.x.data(),
-                  .x8 = activations.x8.data(),
-                  .x8_scales = activations.scales.data(),
-                  .x8_sums = activations.sums.data(),
+                  .x = x.data(),
+                  .xq = xq.bytes.data(),
+                  .xq_scales = xq.scales.data(),
+                  .xq_sums = xq.sums.data(),
                   .out = out.data(),
                   .out_stride = weights.matrix.rows,
                   .out_columns = weights.matrix.rows,
                   .add = add};
+  const int encoding = static_cast<int>(weights.matrix.encoding);
+  const auto matmul = quantised ? kernels.matmul_q[encoding] : kernels.matmul[encoding];
   // In two ranges, as two threads would.
   const int64_t middle = (weights.matrix.blocks() + 1) / 2;
   args.block_end = middle;
@@ -269,79 +261,72 @@ std::vector<float> product(Matmul matmul, const Weights& weights, const std::vec
   return out.values();
 }
 
+void expect_close_to(const std::vector<float>& actual, const std::vector<float>& expected,
+                     float tolerance) {
+  // Scaled to the largest sum: cancellation makes a bound relative to each meaningless.
+  float largest = 0;
+  for (const float value : expected) largest = std::max(largest, std::fabs(value));
+  for (size_t i = 0; i < actual.size(); ++i) {
+    ASSERT_NEAR(actual[i], expected[i], tolerance * (1 + largest)) << "at " << i;
+  }
+}
+
 class MatmulTest : public KernelsTest {
  protected:
-  void for_each_shape(bool quantised,
-                      const std::function<void(Encoding, int64_t, int64_t)>& check) {
-    for (const Encoding encoding :
-         {Encoding::kF32, Encoding::kF16, Encoding::kBF16, Encoding::kQ8_0, Encoding::kQ4_0}) {
-      if (quantised && block_elements(encoding) == 1) continue;
-      for (const int64_t n : {1, 15, 16, 17, 50}) {
-        for (const int64_t k : {5, 32, 37, 96, 256}) {
-          if (k % block_elements(encoding) != 0) continue;
-          SCOPED_TRACE(testing::Message() << to_string(encoding) << " " << n << " x " << k);
-          check(encoding, n, k);
-        }
-      }
-    }
-  }
-  void check_against_reference(Matmul fast, Matmul slow, Encoding encoding, int64_t n, int64_t k) {
+  void check(bool quantised, Encoding encoding, int64_t n, int64_t k) {
+    SCOPED_TRACE(testing::Message() << to_string(encoding) << " " << n << " x " << k);
     const Weights weights(encoding, n, k, engine_);
     for (const int m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 19, 70}) {
+      SCOPED_TRACE(m);
       const std::vector<float> rows = random(m * k);
-      const std::vector<float> expected = product(slow, weights, rows, m);
-      const std::vector<float> actual = product(fast, weights, rows, m);
-      // Scaled to the sum's terms: cancellation makes a relative bound meaningless.
-      float largest = 0;
-      for (const float value : expected) largest = std::max(largest, std::fabs(value));
-      for (size_t i = 0; i < actual.size(); ++i) {
-        ASSERT_NEAR(actual[i], expected[i], 2e-5f * (1 + largest)) << "m " << m << " at " << i;
-      }
-      const std::vector<float> added = product(fast, weights, rows, m, true);
+      const std::vector<float> actual = product(kernels(), quantised, weights, rows, m);
+      expect_close_to(actual, product(reference(), quantised, weights, rows, m), 2e-5f);
+      // 15 bits of the largest activation of 32 are close to floats.
+      if (quantised) expect_close_to(actual, product(kernels(), false, weights, rows, m), 5e-4f);
+      const std::vector<float> added = product(kernels(), quantised, weights, rows, m, true);
       for (size_t i = 0; i < actual.size(); ++i) ASSERT_EQ(added[i], 100.0f + actual[i]);
       // Each row alone gives the same bits as among the others.
       for (int r = 0; r < m; ++r) {
         const std::vector<float> row(rows.begin() + r * k, rows.begin() + (r + 1) * k);
-        const std::vector<float> alone = product(fast, weights, row, 1);
-        ASSERT_TRUE(std::equal(alone.begin(), alone.end(), actual.begin() + r * n))
-            << "row " << r << " of " << m;
+        const std::vector<float> alone = product(kernels(), quantised, weights, row, 1);
+        ASSERT_TRUE(std::equal(alone.begin(), alone.end(), actual.begin() + r * n)) << "row " << r;
+      }
+    }
+  }
+  void check_all_shapes(bool quantised) {
+    for (const Encoding encoding : {Encoding::kF32, Encoding::kF16, Encoding::kBF16,
+                                    Encoding::kQ8_0, Encoding::kQ4_0, Encoding::kQ6_K}) {
+      if (quantised && block_elements(encoding) == 1) continue;
+      for (const int64_t n : {1, 15, 16, 17, 50}) {
+        for (const int64_t k : {5, 32, 37, 96, 256, 512}) {
+          if (k % block_elements(encoding) == 0) check(quantised, encoding, n, k);
+        }
       }
     }
   }
 };
 
-TEST_P(MatmulTest, FloatActivations) {
-  for_each_shape(false, [&](Encoding encoding, int64_t n, int64_t k) {
-    const int index = static_cast<int>(encoding);
-    check_against_reference(kernels().matmul[index], reference().matmul[index], encoding, n, k);
-  });
-}
+TEST_P(MatmulTest, FloatActivations) { check_all_shapes(false); }
+TEST_P(MatmulTest, QuantisedActivations) { check_all_shapes(true); }
 
-TEST_P(MatmulTest, Int8Activations) {
-  for_each_shape(true, [&](Encoding encoding, int64_t n, int64_t k) {
-    const int index = static_cast<int>(encoding);
-    check_against_reference(kernels().matmul_q8[index], reference().matmul_q8[index], encoding, n,
-                            k);
-  });
-}
-
-// The extremes of the integers, where saturating instructions would clip: weights of -128 and 127
-// (Q8_0), 0 and 15 (Q4_0), against activations of +-127.
+// The extremes of the integers, where saturating instructions would clip.
 TEST_P(MatmulTest, NothingSaturates) {
-  for (const Encoding encoding : {Encoding::kQ8_0, Encoding::kQ4_0}) {
+  for (const Encoding encoding : {Encoding::kQ8_0, Encoding::kQ4_0, Encoding::kQ6_K}) {
     for (const int fill : {0x00, 0x7f, 0x80, 0xff}) {
-      Weights weights(encoding, 16, 64, engine_);
+      const int unit = block_bytes(encoding);
+      const int factor = encoding == Encoding::kQ6_K ? 208 : 0;  // 1.0 in half precision
+      Weights weights(encoding, 16, 256, engine_);
       for (size_t i = 0; i < weights.file.size(); ++i) {
-        const int in_block = static_cast<int>(i % block_bytes(encoding));
-        weights.file[i] = static_cast<std::byte>(in_block == 0 ? 0 : in_block == 1 ? 0x3c : fill);
+        const int at = static_cast<int>(i % unit);
+        const int byte = at == factor ? 0 : at == factor + 1 ? 0x3c : fill;
+        weights.file[i] = static_cast<std::byte>(byte);
       }
       pack_blocks(weights.view, weights.matrix, 0, 1);
-      std::vector<float> row(64, 127);
-      std::fill(row.begin() + 32, row.end(), -127.0f);
-      row[3] = -127;
-      const int index = static_cast<int>(encoding);
-      EXPECT_EQ(product(kernels().matmul_q8[index], weights, row, 1),
-                product(reference().matmul_q8[index], weights, row, 1));
+      std::vector<float> row(256, kQuantMax);
+      std::fill(row.begin() + 32, row.begin() + 64, -kQuantMax);
+      row[3] = -kQuantMax;
+      expect_close_to(product(kernels(), true, weights, row, 1),
+                      product(reference(), false, weights, row, 1), 1e-6f);
     }
   }
 }

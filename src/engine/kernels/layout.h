@@ -9,7 +9,11 @@
 //   Q8_0         four k a vector: dword n holds row n's k .. k + 3, each as q + 128 (unsigned)
 //   Q4_0         eight k a vector: byte b of dword n holds row n's k + b in its low nibble and
 //                k + 4 + b in its high nibble, as in the file (q + 8)
-// The quantised ones are followed by their scales, [columns / 32][16] in half precision.
+//   Q6_K         a plane of low nibbles like Q4_0's, then a plane of the two high bits: sixteen k a
+//                vector, bits 2t and 2t + 1 of byte b of dword n belong to row n's k + 4t + b
+// Q8_0 and Q4_0 are followed by their scales, [columns / 32][16] in half precision; Q6_K by its
+// 8-bit scales, [columns / 16][16], and their common factors, [columns / 256][16] in half
+// precision.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +23,15 @@ namespace hearth::engine::kernels {
 // Internal linkage throughout: this header is compiled for several instruction sets, and a copy
 // made for one must never be linked into another's callers.
 constexpr int kBlockRows = 16;
-constexpr int kGroup = 32;     // columns that share a quantisation scale; columns are padded to it
+constexpr int kGroup = 32;  // columns that share a quantisation scale; columns are padded to it
+constexpr int kHalfGroup = 16;
 constexpr int kTileRows = 8;   // rows of activations that share one pass over a weight block
-constexpr int kEncodings = 5;  // of engine::Encoding, whose order indexes the kernel tables
+constexpr int kEncodings = 6;  // of engine::Encoding, whose order indexes the kernel tables
+
+// Quantised activations are integers up to this: 15 bits with the sign, which two signed bytes hold
+// as high * 128 + low. Eight bits would do for most models; with 15 the weights' own rounding is
+// all that separates default from exact precision, and where memory is the limit they cost nothing.
+constexpr int kQuantMax = 127 * 128;
 
 static inline int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;

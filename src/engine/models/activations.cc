@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/kernels/layout.h"
+#include "engine/kernels/kernels.h"
 
 namespace hearth::engine {
 namespace {
@@ -30,9 +30,9 @@ class Carver {
 
 void carve_tiles(Carver& carver, TileStorage& tiles, int64_t rows, int64_t width) {
   carver.take(&tiles.x, rows * width);
-  carver.take(&tiles.x8, rows * width);
-  carver.take(&tiles.x8_scales, rows * width / kGroup);
-  carver.take(&tiles.x8_sums, rows * width / kGroup);
+  carver.take(&tiles.xq, rows * width / 4 * kernels::kQuadBytes);
+  carver.take(&tiles.xq_scales, rows * width / kGroup);
+  carver.take(&tiles.xq_sums, rows * width / kernels::kHalfGroup);
 }
 
 int64_t carve(const ModelSpec& spec, int threads, std::byte* memory, Activations& a) {

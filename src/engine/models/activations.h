@@ -17,9 +17,9 @@ constexpr int kPassRowsMax = 512;
 // Rows in the two tile layouts of kernels::MatmulArgs.
 struct TileStorage {
   float* x = nullptr;
-  int8_t* x8 = nullptr;
-  float* x8_scales = nullptr;
-  int32_t* x8_sums = nullptr;
+  std::byte* xq = nullptr;
+  float* xq_scales = nullptr;
+  int32_t* xq_sums = nullptr;
 };
 
 // R is kPassRowsMax.

@@ -10,6 +10,8 @@ namespace hearth::engine {
 
 using kernels::kBlockRows;
 using kernels::kGroup;
+using kernels::kHalfGroup;
+using kernels::kQuadBytes;
 using kernels::kTileRows;
 using kernels::round_up;
 
@@ -45,8 +47,8 @@ struct Pass::TilePlan {
   int64_t columns = 0;
   const std::vector<float>* norm = nullptr;  // applied to each row first
   std::span<const int32_t> chosen;           // row numbers; empty: all
-  bool as_float = false;                     // the layouts wanted
-  bool as_int8 = false;
+  bool floats = false;                       // the layouts wanted
+  bool quantised = false;
 };
 
 // Few rows (decoding) every worker prepares for itself, which costs less than a barrier; of many,
@@ -73,10 +75,10 @@ Tiles Pass::make_tiles(const TilePlan& plan) {
     }
     const TileStorage& out = tiles.storage;
     const int64_t at = first * padded;
-    if (plan.as_float) k.tile_f32(tile_rows, m, plan.columns, out.x + at);
-    if (plan.as_int8) {
-      k.tile_q8(tile_rows, m, plan.columns, out.x8 + at, out.x8_scales + at / kGroup,
-                out.x8_sums + at / kGroup);
+    if (plan.floats) k.tile_f32(tile_rows, m, plan.columns, out.x + at);
+    if (plan.quantised) {
+      k.tile_q(tile_rows, m, plan.columns, out.xq + at / 4 * kQuadBytes,
+               out.xq_scales + at / kGroup, out.xq_sums + at / kHalfGroup);
     }
   }
   if (shared) barrier();
@@ -85,7 +87,7 @@ Tiles Pass::make_tiles(const TilePlan& plan) {
 
 namespace {
 
-bool uses_int8(const PackedMatrix& matrix, Precision precision) {
+bool quantises(const PackedMatrix& matrix, Precision precision) {
   return precision == Precision::kDefault && matrix.quantised();
 }
 
@@ -100,15 +102,15 @@ Tiles Pass::normed_tiles(const float* x, const std::vector<float>& weight,
                 .norm = &weight,
                 .chosen = chosen};
   for (const PackedMatrix* matrix : matrices) {
-    (uses_int8(*matrix, context_.precision) ? plan.as_int8 : plan.as_float) = true;
+    (quantises(*matrix, context_.precision) ? plan.quantised : plan.floats) = true;
   }
   return make_tiles(plan);
 }
 
 Tiles Pass::tiles(const float* x, int64_t columns, const PackedMatrix& matrix) {
-  const bool int8 = uses_int8(matrix, context_.precision);
+  const bool quantised = quantises(matrix, context_.precision);
   return make_tiles(
-      {.x = x, .rows = rows(), .columns = columns, .as_float = !int8, .as_int8 = int8});
+      {.x = x, .rows = rows(), .columns = columns, .floats = !quantised, .quantised = quantised});
 }
 
 void Pass::multiply(const Tiles& tiles, std::initializer_list<Product> products) {
@@ -123,17 +125,17 @@ void Pass::multiply(const Tiles& tiles, std::initializer_list<Product> products)
     first += matrix.blocks();
     if (begin >= end) continue;
     const auto encoding = static_cast<int>(matrix.encoding);
-    const bool int8 = uses_int8(matrix, context_.precision);
+    const bool quantised = quantises(matrix, context_.precision);
     const auto matmul =
-        int8 ? context_.kernels->matmul_q8[encoding] : context_.kernels->matmul[encoding];
+        quantised ? context_.kernels->matmul_q[encoding] : context_.kernels->matmul[encoding];
     matmul({.weights = matrix.data,
             .block_bytes = matrix.block_bytes(),
             .columns = tiles.columns,
             .rows = tiles.rows,
             .x = tiles.storage.x,
-            .x8 = tiles.storage.x8,
-            .x8_scales = tiles.storage.x8_scales,
-            .x8_sums = tiles.storage.x8_sums,
+            .xq = tiles.storage.xq,
+            .xq_scales = tiles.storage.xq_scales,
+            .xq_sums = tiles.storage.xq_sums,
             .out = product.out,
             .out_stride = matrix.rows,
             .out_columns = matrix.rows,

@@ -28,9 +28,12 @@ void store(std::byte* at, T value) {
 }
 
 // The file's Q8_0 block: half scale, 32 signed bytes. Q4_0: half scale, 16 bytes with the numbers
-// j and j + 16 in the nibbles of byte j.
+// j and j + 16 in the nibbles of byte j. Q6_K, 256 numbers: 128 bytes of low nibbles, 64 bytes of
+// high bit pairs, 16 signed scales of 16 numbers each, and their common factor, a half.
 constexpr int kQ8BlockBytes = 34;
 constexpr int kQ4BlockBytes = 18;
+constexpr int kQ6BlockBytes = 210;
+constexpr int kQ6Elements = 256;
 
 // Each pack_ function writes one row of the file to lane n of a block.
 
@@ -83,6 +86,42 @@ void pack_q4(const std::byte* row, int64_t columns, int n, std::byte* block) {
   }
 }
 
+// The low nibbles and the high bits of numbers k .. k + 3 of a Q6_K block, one a byte. Of each 128
+// numbers, byte l of the low part holds l and l + 64, byte l + 32 holds l + 32 and l + 96; byte l
+// of the high part holds all four.
+struct Q6Quad {
+  uint32_t low;
+  uint32_t high;
+};
+Q6Quad load_q6_quad(const std::byte* block, int k) {
+  const int half = k / 128;
+  const int part = k % 128 / 32;
+  const int l = k % 32;
+  const auto low = load<uint32_t>(block + half * 64 + part % 2 * 32 + l);
+  const auto high = load<uint32_t>(block + 128 + half * 32 + l);
+  return {low >> (part / 2 * 4) & 0x0f0f0f0f, high >> (part * 2) & 0x03030303};
+}
+
+void pack_q6(const std::byte* row, int64_t columns, int n, std::byte* block) {
+  std::byte* high_plane = block + columns * 8;
+  std::byte* scales = block + columns * 12;
+  std::byte* factors = scales + columns;
+  for (int64_t k = 0; k < columns; k += kQ6Elements, row += kQ6BlockBytes) {
+    for (int j = 0; j < kQ6Elements; j += 16) {
+      uint32_t high = 0;
+      for (int pair = 0; pair < 2; ++pair) {
+        const Q6Quad a = load_q6_quad(row, j + pair * 8);
+        const Q6Quad b = load_q6_quad(row, j + pair * 8 + 4);
+        store<uint32_t>(block + (((k + j) / 8 + pair) * kBlockRows + n) * 4, a.low | b.low << 4);
+        high |= (a.high | b.high << 2) << (pair * 4);
+      }
+      store<uint32_t>(high_plane + ((k + j) / 16 * kBlockRows + n) * 4, high);
+      scales[(k + j) / 16 * kBlockRows + n] = row[192 + j / 16];
+    }
+    std::memcpy(factors + (k / kQ6Elements * kBlockRows + n) * 2, row + 208, 2);
+  }
+}
+
 // One row of the file to out [columns].
 void decode_row(Encoding encoding, const std::byte* row, int64_t columns, float* out) {
   switch (encoding) {
@@ -109,11 +148,61 @@ void decode_row(Encoding encoding, const std::byte* row, int64_t columns, float*
         out[k] = from_f16(load<uint16_t>(block)) * static_cast<float>(q);
       }
       return;
+    case Encoding::kQ6_K:
+      for (int64_t k = 0; k < columns; ++k) {
+        const std::byte* block = row + k / kQ6Elements * kQ6BlockBytes;
+        const int in_block = static_cast<int>(k % kQ6Elements);
+        const Q6Quad quad = load_q6_quad(block, in_block / 4 * 4);
+        const int shift = in_block % 4 * 8;
+        const auto q = static_cast<int>((quad.low >> shift & 15) | (quad.high >> shift & 3) << 4);
+        const float scale = from_f16(load<uint16_t>(block + 208)) *
+                            static_cast<float>(load<int8_t>(block + 192 + in_block / 16));
+        out[k] = scale * static_cast<float>(q - 32);
+      }
+      return;
   }
 }
 
 int64_t file_row_bytes(const TensorView& view) {
   return view.columns / block_elements(view.encoding) * block_bytes(view.encoding);
+}
+
+int unpack_nibble(const std::byte* plane, int64_t k, int64_t n) {
+  const int byte = load<uint8_t>(plane + (k / 8 * kBlockRows + n) * 4 + k % 4);
+  return k % 8 < 4 ? byte & 15 : byte >> 4;
+}
+
+// Lane n, column k of a block.
+float unpack(const PackedMatrix& matrix, const std::byte* block, int64_t k, int64_t n) {
+  const int64_t columns = matrix.padded_columns();
+  const auto half_at = [&](const std::byte* plane, int64_t index) {
+    return from_f16(load<uint16_t>(plane + (index * kBlockRows + n) * 2));
+  };
+  switch (matrix.encoding) {
+    case Encoding::kF32:
+      return load<float>(block + (k * kBlockRows + n) * 4);
+    case Encoding::kF16:
+      return half_at(block, k);
+    case Encoding::kBF16:
+      return from_bf16(load<uint16_t>(block + (k / 2 * kBlockRows + n) * 4 + k % 2 * 2));
+    case Encoding::kQ8_0: {
+      const int q = load<uint8_t>(block + (k / 4 * kBlockRows + n) * 4 + k % 4) - 128;
+      return half_at(block + columns * 16, k / kGroup) * static_cast<float>(q);
+    }
+    case Encoding::kQ4_0: {
+      const int q = unpack_nibble(block, k, n) - 8;
+      return half_at(block + columns * 8, k / kGroup) * static_cast<float>(q);
+    }
+    case Encoding::kQ6_K: {
+      const std::byte* scales = block + columns * 12;
+      const int byte = load<uint8_t>(block + columns * 8 + (k / 16 * kBlockRows + n) * 4 + k % 4);
+      const int high = byte >> (k % 16 / 4 * 2) & 3;
+      const int q = (unpack_nibble(block, k, n) | high << 4) - 32;
+      const auto scale = static_cast<float>(load<int8_t>(scales + k / 16 * kBlockRows + n));
+      return half_at(scales + columns, k / kQ6Elements) * scale * static_cast<float>(q);
+    }
+  }
+  return 0;
 }
 
 }  // namespace
@@ -137,6 +226,8 @@ int64_t PackedMatrix::block_bytes() const {
       return round_up(k * kBlockRows + scales, 64);
     case Encoding::kQ4_0:
       return round_up(k * kBlockRows / 2 + scales, 64);
+    case Encoding::kQ6_K:
+      return round_up(k * 13 + k / kQ6Elements * kBlockRows * 2, 64);
   }
   return 0;
 }
@@ -164,6 +255,9 @@ void pack_blocks(const TensorView& view, const PackedMatrix& matrix, int64_t beg
         case Encoding::kQ4_0:
           pack_q4(row, view.columns, n, block);
           break;
+        case Encoding::kQ6_K:
+          pack_q6(row, view.columns, n, block);
+          break;
       }
     }
   }
@@ -172,33 +266,7 @@ void pack_blocks(const TensorView& view, const PackedMatrix& matrix, int64_t beg
 void unpack_row(const PackedMatrix& matrix, int64_t row, float* out) {
   const std::byte* block = matrix.data + row / kBlockRows * matrix.block_bytes();
   const int64_t n = row % kBlockRows;
-  const int64_t padded = matrix.padded_columns();
-  for (int64_t k = 0; k < matrix.columns; ++k) {
-    switch (matrix.encoding) {
-      case Encoding::kF32:
-        out[k] = load<float>(block + (k * kBlockRows + n) * 4);
-        break;
-      case Encoding::kF16:
-        out[k] = from_f16(load<uint16_t>(block + (k * kBlockRows + n) * 2));
-        break;
-      case Encoding::kBF16:
-        out[k] = from_bf16(load<uint16_t>(block + (k / 2 * kBlockRows + n) * 4 + k % 2 * 2));
-        break;
-      case Encoding::kQ8_0: {
-        const std::byte* scale = block + padded * 16 + (k / kGroup * kBlockRows + n) * 2;
-        const int q = load<uint8_t>(block + (k / 4 * kBlockRows + n) * 4 + k % 4) - 128;
-        out[k] = from_f16(load<uint16_t>(scale)) * static_cast<float>(q);
-        break;
-      }
-      case Encoding::kQ4_0: {
-        const std::byte* scale = block + padded * 8 + (k / kGroup * kBlockRows + n) * 2;
-        const int byte = load<uint8_t>(block + (k / 8 * kBlockRows + n) * 4 + k % 4);
-        const int q = (k % 8 < 4 ? byte & 15 : byte >> 4) - 8;
-        out[k] = from_f16(load<uint16_t>(scale)) * static_cast<float>(q);
-        break;
-      }
-    }
-  }
+  for (int64_t k = 0; k < matrix.columns; ++k) out[k] = unpack(matrix, block, k, n);
 }
 
 void decode_tensor(const TensorView& view, float* out) {

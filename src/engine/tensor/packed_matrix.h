@@ -23,7 +23,7 @@ struct PackedMatrix {
   int64_t padded_columns() const;  // a multiple of 32
   int64_t block_bytes() const;     // a multiple of 64
   int64_t bytes() const { return blocks() * block_bytes(); }
-  bool quantised() const { return encoding == Encoding::kQ8_0 || encoding == Encoding::kQ4_0; }
+  bool quantised() const { return block_elements(encoding) > 1; }
 };
 
 // Packs the blocks [begin, end) from the tensor that `matrix` was made for. Threads may pack

@@ -16,16 +16,17 @@ std::vector<std::byte> random_tensor(Encoding encoding, int64_t rows, int64_t co
   std::mt19937 random(7);
   for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
   const int step = encoding == Encoding::kF32 ? 4 : block_bytes(encoding);
-  const int last = encoding == Encoding::kF32 ? 3 : 1;  // the byte with the exponent's high bits
+  // The byte with the exponent's high bits.
+  const int last = encoding == Encoding::kF32 ? 3 : encoding == Encoding::kQ6_K ? 209 : 1;
   for (size_t i = last; i < bytes.size(); i += step) bytes[i] &= std::byte{0xbf};
   return bytes;
 }
 
 TEST(PackedMatrix, EveryRowComesBackExactly) {
-  for (const Encoding encoding :
-       {Encoding::kF32, Encoding::kF16, Encoding::kBF16, Encoding::kQ8_0, Encoding::kQ4_0}) {
+  for (const Encoding encoding : {Encoding::kF32, Encoding::kF16, Encoding::kBF16, Encoding::kQ8_0,
+                                  Encoding::kQ4_0, Encoding::kQ6_K}) {
     for (const int64_t rows : {1, 15, 16, 17, 40}) {
-      for (const int64_t columns : {1, 31, 32, 33, 96}) {
+      for (const int64_t columns : {1, 31, 32, 33, 96, 512}) {
         if (columns % block_elements(encoding) != 0) continue;
         SCOPED_TRACE(testing::Message() << to_string(encoding) << " " << rows << " x " << columns);
         const std::vector<std::byte> bytes = random_tensor(encoding, rows, columns);
@@ -66,6 +67,17 @@ TEST(DecodeTensor, KnownBlocks) {
   q8[1] = std::byte{0x00};  // the smallest subnormal, 2^-24
   decode_tensor({Encoding::kQ8_0, 1, 32, q8}, out.data());
   EXPECT_EQ(out[31], -128.0f / 16777216.0f);
+
+  std::vector<std::byte> q6(210, std::byte{0x00});
+  q6[64 + 32 + 5] = std::byte{0xa0};   // numbers 128 + 32 + 5 (low nibble 0) and 128 + 96 + 5 (10)
+  q6[128 + 32 + 5] = std::byte{0xc0};  // high bits 3 of number 128 + 96 + 5
+  q6[192 + 14] = std::byte{0xfe};      // scale -2 of numbers 224 .. 239
+  q6[209] = std::byte{0x3c};           // factor 1
+  out.resize(256);
+  decode_tensor({Encoding::kQ6_K, 1, 256, q6}, out.data());
+  EXPECT_EQ(out[128 + 96 + 5], -2.0f * (10 + 48 - 32));
+  EXPECT_EQ(out[128 + 96 + 6], -2.0f * -32);
+  EXPECT_EQ(out[0], 0.0f);
 }
 
 }  // namespace

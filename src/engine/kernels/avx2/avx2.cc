@@ -3,8 +3,11 @@
 #define HEARTH_TALL_TILES 0
 
 #include "engine/kernels/avx2/simd.h"
+
+// Each builds on those before it.
 #include "engine/kernels/generic/rows.h"
-// After what they build on.
+#include "engine/kernels/generic/weights.h"
+
 #include "engine/kernels/generic/attention.h"
 #include "engine/kernels/generic/matmul.h"
 #include "engine/kernels/tables.h"
@@ -15,10 +18,11 @@ using namespace avx2;
 
 const Kernels kAvx2Kernels = {
     .matmul = {matmul<WeightsF32>, matmul<WeightsF16>, matmul<WeightsBF16>, matmul<WeightsQ8>,
-               matmul<WeightsQ4>},
-    .matmul_q8 = {nullptr, nullptr, nullptr, matmul_q8<BytesQ8>, matmul_q8<BytesQ4>},
+               matmul<WeightsQ4>, matmul<WeightsQ6>},
+    .matmul_q = {nullptr, nullptr, nullptr, matmul_q<BytesQ8>, matmul_q<BytesQ4>,
+                 matmul_q<BytesQ6>},
     .tile_f32 = tile_f32,
-    .tile_q8 = tile_q8,
+    .tile_q = tile_q,
     .rms_norm = rms_norm,
     .rope_half = rope_half,
     .rope_interleaved = rope_interleaved,

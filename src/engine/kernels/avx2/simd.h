@@ -26,7 +26,7 @@ struct I32x16 {
 
 // Rows of a tile that the inner loops take at once: as many as the 16 registers hold.
 constexpr int kFloatRows = 3;
-constexpr int kInt8Rows = 2;
+constexpr int kQuantRows = 3;
 constexpr int kQueryRows = 3;
 
 // All ones in the first n of lanes `from` .. `from` + 7.
@@ -146,81 +146,73 @@ HEARTH_SIMD int reduce_add(I32x16 x) {
   const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
   return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
 }
-HEARTH_SIMD void store_int8(int8_t* p, I32x16 x) {  // saturated
-  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xd8);
-  _mm_storeu_si128(
-      reinterpret_cast<__m128i*>(p),
-      _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
-}
 HEARTH_SIMD void prefetch(const std::byte* p) { _mm_prefetch(p, _MM_HINT_T0); }
 
-HEARTH_SIMD __m256i broadcast_quad(const int8_t* x) {
-  int32_t quad;
-  __builtin_memcpy(&quad, x, sizeof quad);
-  return _mm256_set1_epi32(quad);
+// 16 signed bytes
+HEARTH_SIMD F32x16 load_int8(const std::byte* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return to_float(
+      I32x16{_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))});
+}
+// Of every byte: (x >> kShift) & kMask, or x << -kShift. kMask must clear what crosses from the
+// neighbour.
+template <int kShift, int kMask>
+HEARTH_SIMD __m256i byte_field(__m256i x) {
+  const __m256i shifted = kShift > 0   ? _mm256_srli_epi16(x, kShift)
+                          : kShift < 0 ? _mm256_slli_epi16(x, -kShift)
+                                       : x;
+  return _mm256_and_si256(shifted, _mm256_set1_epi8(kMask));
+}
+template <int kShift, int kMask>
+HEARTH_SIMD I32x16 byte_field(I32x16 x) {
+  return {byte_field<kShift, kMask>(x.a), byte_field<kShift, kMask>(x.b)};
+}
+HEARTH_SIMD I32x16 either(I32x16 x, I32x16 y) {
+  return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)};
 }
 
-// Dot products of weight bytes and signed activations, four at a time.
-template <int kOffset>
-struct Dot;
+// Four quantised activations are four 16-bit integers, of columns 0, 2, 1, 3: the partners of the
+// even and of the odd weight bytes. Stores 16 of them, `stride` bytes from quad to quad.
+HEARTH_SIMD void store_quads(std::byte* p, int64_t stride, I32x16 q) {
+  __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(q.a, q.b), 0xd8);
+  words = _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(words, 0xd8), 0xd8);
+  const __m128i first = _mm256_castsi256_si128(words);
+  const __m128i last = _mm256_extracti128_si256(words, 1);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), first);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p + stride), _mm_unpackhi_epi64(first, first));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p + 2 * stride), last);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p + 3 * stride), _mm_unpackhi_epi64(last, last));
+}
 
-// Bytes: the product of magnitudes with the sign moved to the activation, because unsigned bytes
-// above 127 would saturate the 16-bit sums.
-template <>
-struct Dot<128> {
-  struct Weights {
-    __m256i signed_a, signed_b, magnitude_a, magnitude_b;
-  };
-  using Sum = I32x16;
-
-  HEARTH_SIMD Weights unsigned_bytes(I32x16 bytes) {
-    const __m256i offset = _mm256_set1_epi8(-128);
-    const __m256i a = _mm256_xor_si256(bytes.a, offset);
-    const __m256i b = _mm256_xor_si256(bytes.b, offset);
-    return {a, b, _mm256_abs_epi8(a), _mm256_abs_epi8(b)};
-  }
-  HEARTH_SIMD Sum start(int32_t) { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
-  HEARTH_SIMD Sum step(Sum sum, const Weights& weights, const int8_t* x) {
-    const __m256i quad = broadcast_quad(x);
-    const __m256i ones = _mm256_set1_epi16(1);
-    const __m256i a =
-        _mm256_maddubs_epi16(weights.magnitude_a, _mm256_sign_epi8(quad, weights.signed_a));
-    const __m256i b =
-        _mm256_maddubs_epi16(weights.magnitude_b, _mm256_sign_epi8(quad, weights.signed_b));
-    return {_mm256_add_epi32(sum.a, _mm256_madd_epi16(a, ones)),
-            _mm256_add_epi32(sum.b, _mm256_madd_epi16(b, ones))};
-  }
-  HEARTH_SIMD I32x16 finish(Sum sum, int32_t) { return sum; }
+// Dot products of unsigned weight bytes and quantised activations, four columns at a time. In 16
+// bits on both sides: the 8-bit multiply of AVX2 would saturate.
+struct DotWeights {
+  __m256i even_a, odd_a, even_b, odd_b;
 };
-
-// Nibbles: 16-bit sums hold a whole group, 8 steps of at most 2 * 15 * 127.
-template <>
-struct Dot<8> {
-  struct Weights {
-    __m256i a, b;
-  };
-  using Sum = Weights;  // of 16-bit numbers
-
-  HEARTH_SIMD Weights low_nibbles(I32x16 bytes) {
-    const __m256i mask = _mm256_set1_epi8(15);
-    return {_mm256_and_si256(bytes.a, mask), _mm256_and_si256(bytes.b, mask)};
-  }
-  HEARTH_SIMD Weights high_nibbles(I32x16 bytes) {
-    return low_nibbles({_mm256_srli_epi16(bytes.a, 4), _mm256_srli_epi16(bytes.b, 4)});
-  }
-  HEARTH_SIMD Sum start(int32_t) { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
-  HEARTH_SIMD Sum step(Sum sum, const Weights& weights, const int8_t* x) {
-    const __m256i quad = broadcast_quad(x);
-    return {_mm256_add_epi16(sum.a, _mm256_maddubs_epi16(weights.a, quad)),
-            _mm256_add_epi16(sum.b, _mm256_maddubs_epi16(weights.b, quad))};
-  }
-  HEARTH_SIMD I32x16 finish(Sum sum, int32_t x_sum) {
-    const __m256i ones = _mm256_set1_epi16(1);
-    const __m256i offset = _mm256_set1_epi32(-8 * x_sum);
-    return {_mm256_add_epi32(_mm256_madd_epi16(sum.a, ones), offset),
-            _mm256_add_epi32(_mm256_madd_epi16(sum.b, ones), offset)};
-  }
-};
+using DotSum = I32x16;
+HEARTH_SIMD DotWeights dot_weights(I32x16 bytes) {
+  const __m256i even = _mm256_set1_epi16(255);
+  return {_mm256_and_si256(bytes.a, even), _mm256_srli_epi16(bytes.a, 8),
+          _mm256_and_si256(bytes.b, even), _mm256_srli_epi16(bytes.b, 8)};
+}
+HEARTH_SIMD DotSum dot_start(int32_t value) {
+  const __m256i all = _mm256_set1_epi32(value);
+  return {all, all};
+}
+HEARTH_SIMD DotSum dot_step(DotSum sum, const DotWeights& weights, const std::byte* quad) {
+  int32_t even_pair;
+  int32_t odd_pair;
+  __builtin_memcpy(&even_pair, quad, sizeof even_pair);
+  __builtin_memcpy(&odd_pair, quad + 4, sizeof odd_pair);
+  const __m256i even = _mm256_set1_epi32(even_pair);
+  const __m256i odd = _mm256_set1_epi32(odd_pair);
+  sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(weights.even_a, even));
+  sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(weights.even_b, even));
+  sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(weights.odd_a, odd));
+  sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(weights.odd_b, odd));
+  return sum;
+}
+HEARTH_SIMD I32x16 dot_finish(DotSum sum) { return sum; }
 
 }  // namespace
 }  // namespace hearth::engine::kernels::avx2

@@ -24,7 +24,7 @@ struct I32x16 {
 
 // Rows of a tile that the inner loops take at once: as many as the 32 registers hold.
 constexpr int kFloatRows = 8;
-constexpr int kInt8Rows = 8;
+constexpr int kQuantRows = 8;
 constexpr int kQueryRows = 8;
 
 HEARTH_SIMD __mmask16 first_lanes(int64_t n) {
@@ -84,34 +84,59 @@ HEARTH_SIMD I32x16 field(I32x16 a) {  // (a >> kBits) & kMask
   return {_mm512_and_si512(_mm512_srli_epi32(a.v, kBits), _mm512_set1_epi32(kMask))};
 }
 HEARTH_SIMD int reduce_add(I32x16 a) { return _mm512_reduce_add_epi32(a.v); }
-HEARTH_SIMD void store_int8(int8_t* p, I32x16 a) {  // saturated
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(a.v));
-}
 HEARTH_SIMD void prefetch(const std::byte* p) { _mm_prefetch(p, _MM_HINT_T0); }
 
-// Dot products of unsigned weight bytes and signed activations, four at a time. The weights'
-// offset (they are stored as q + kOffset) is taken off the sum before it starts.
-template <int kOffset>
-struct Dot {
-  using Weights = __m512i;
-  using Sum = __m512i;
+// 16 signed bytes
+HEARTH_SIMD F32x16 load_int8(const std::byte* p) {
+  return to_float(
+      I32x16{_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))});
+}
+// Of every byte: (x >> kShift) & kMask, or x << -kShift. kMask must clear what crosses from the
+// neighbour.
+template <int kShift, int kMask>
+HEARTH_SIMD I32x16 byte_field(I32x16 x) {
+  const __m512i shifted = kShift > 0   ? _mm512_srli_epi16(x.v, kShift)
+                          : kShift < 0 ? _mm512_slli_epi16(x.v, -kShift)
+                                       : x.v;
+  return {_mm512_and_si512(shifted, _mm512_set1_epi8(kMask))};
+}
+HEARTH_SIMD I32x16 either(I32x16 a, I32x16 b) { return {_mm512_or_si512(a.v, b.v)}; }
 
-  HEARTH_SIMD Weights unsigned_bytes(I32x16 bytes) { return bytes.v; }
-  HEARTH_SIMD Weights low_nibbles(I32x16 bytes) {
-    return _mm512_and_si512(bytes.v, _mm512_set1_epi8(15));
-  }
-  HEARTH_SIMD Weights high_nibbles(I32x16 bytes) {
-    return _mm512_and_si512(_mm512_srli_epi16(bytes.v, 4), _mm512_set1_epi8(15));
-  }
-  HEARTH_SIMD Sum start(int32_t x_sum) { return _mm512_set1_epi32(-kOffset * x_sum); }
-  // `x`: the activations of these four columns
-  HEARTH_SIMD Sum step(Sum sum, Weights weights, const int8_t* x) {
-    int32_t quad;
-    __builtin_memcpy(&quad, x, sizeof quad);
-    return _mm512_dpbusd_epi32(sum, weights, _mm512_set1_epi32(quad));
-  }
-  HEARTH_SIMD I32x16 finish(Sum sum, int32_t) { return {sum}; }
+// Four quantised activations are four signed high bytes, then four signed low bytes:
+// q = high * 128 + low. Stores 16 of them, `stride` bytes from quad to quad.
+HEARTH_SIMD void store_quads(std::byte* p, int64_t stride, I32x16 q) {
+  const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(q.v, _mm512_set1_epi32(64)), 7);
+  const __m512i low = _mm512_sub_epi32(q.v, _mm512_slli_epi32(high, 7));
+  const __m128i high_bytes = _mm512_cvtsepi32_epi8(high);
+  const __m128i low_bytes = _mm512_cvtsepi32_epi8(low);
+  const __m128i first = _mm_unpacklo_epi32(high_bytes, low_bytes);
+  const __m128i last = _mm_unpackhi_epi32(high_bytes, low_bytes);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), first);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p + stride), _mm_unpackhi_epi64(first, first));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p + 2 * stride), last);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p + 3 * stride), _mm_unpackhi_epi64(last, last));
+}
+
+// Dot products of unsigned weight bytes and quantised activations, four columns at a time.
+using DotWeights = __m512i;
+struct DotSum {
+  __m512i high, low;
 };
+HEARTH_SIMD DotWeights dot_weights(I32x16 bytes) { return bytes.v; }
+HEARTH_SIMD DotSum dot_start(int32_t value) {
+  return {_mm512_setzero_si512(), _mm512_set1_epi32(value)};
+}
+HEARTH_SIMD DotSum dot_step(DotSum sum, DotWeights weights, const std::byte* quad) {
+  int32_t high;
+  int32_t low;
+  __builtin_memcpy(&high, quad, sizeof high);
+  __builtin_memcpy(&low, quad + 4, sizeof low);
+  return {_mm512_dpbusd_epi32(sum.high, weights, _mm512_set1_epi32(high)),
+          _mm512_dpbusd_epi32(sum.low, weights, _mm512_set1_epi32(low))};
+}
+HEARTH_SIMD I32x16 dot_finish(DotSum sum) {
+  return {_mm512_add_epi32(_mm512_slli_epi32(sum.high, 7), sum.low)};
+}
 
 }  // namespace
 }  // namespace hearth::engine::kernels::avx512

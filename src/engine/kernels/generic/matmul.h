@@ -1,6 +1,6 @@
 // Products with packed weights, over the sixteen lanes of an instruction set's simd.h, which is
-// included first. Lanes are output columns, so no sum ever crosses lanes and every output is added
-// up in ascending order of groups, whatever the shape of the loop around it.
+// included first with generic/weights.h. Lanes are output columns, so no sum ever crosses lanes and
+// every output is added up in ascending order of groups, whatever the shape of the loop around it.
 #pragma once
 
 #include "engine/kernels/kernels.h"
@@ -10,74 +10,16 @@ namespace {
 
 // Rows that share a weight block while it is in the first-level cache.
 constexpr int kChunkRows = 64;
-// Bytes ahead of the weights in use: the distance that hides the memory's latency at full rate.
-constexpr int kPrefetchBytes = 2048;
-
-// How floats come out of each encoding: load() gives kStep consecutive columns.
-struct WeightsF32 {
-  static constexpr int kStep = 2;
-  static constexpr int kColumnBytes = 64;  // of 16 rows
-  static constexpr bool kScaled = false;
-  HEARTH_SIMD void load(const std::byte* at, F32x16 (&w)[kStep]) {
-    w[0] = kernels::HEARTH_ISA_NAMESPACE::load(reinterpret_cast<const float*>(at));
-    w[1] = kernels::HEARTH_ISA_NAMESPACE::load(reinterpret_cast<const float*>(at + 64));
-  }
-};
-struct WeightsF16 {
-  static constexpr int kStep = 2;
-  static constexpr int kColumnBytes = 32;
-  static constexpr bool kScaled = false;
-  HEARTH_SIMD void load(const std::byte* at, F32x16 (&w)[kStep]) {
-    w[0] = load_f16(at);
-    w[1] = load_f16(at + 32);
-  }
-};
-struct WeightsBF16 {
-  static constexpr int kStep = 2;
-  static constexpr int kColumnBytes = 32;
-  static constexpr bool kScaled = false;
-  HEARTH_SIMD void load(const std::byte* at, F32x16 (&w)[kStep]) {
-    load_bf16_pairs(at, w[0], w[1]);
-  }
-};
-struct WeightsQ8 {
-  static constexpr int kStep = 4;
-  static constexpr int kColumnBytes = 16;
-  static constexpr bool kScaled = true;
-  HEARTH_SIMD void load(const std::byte* at, F32x16 (&w)[kStep]) {
-    const I32x16 quads = load_int(at);
-    w[0] = sub(to_float(field<0, 255>(quads)), set1(128));
-    w[1] = sub(to_float(field<8, 255>(quads)), set1(128));
-    w[2] = sub(to_float(field<16, 255>(quads)), set1(128));
-    w[3] = sub(to_float(field<24, 255>(quads)), set1(128));
-  }
-};
-struct WeightsQ4 {
-  static constexpr int kStep = 8;
-  static constexpr int kColumnBytes = 8;
-  static constexpr bool kScaled = true;
-  HEARTH_SIMD void load(const std::byte* at, F32x16 (&w)[kStep]) {
-    const I32x16 octets = load_int(at);
-    w[0] = sub(to_float(field<0, 15>(octets)), set1(8));
-    w[1] = sub(to_float(field<8, 15>(octets)), set1(8));
-    w[2] = sub(to_float(field<16, 15>(octets)), set1(8));
-    w[3] = sub(to_float(field<24, 15>(octets)), set1(8));
-    w[4] = sub(to_float(field<4, 15>(octets)), set1(8));
-    w[5] = sub(to_float(field<12, 15>(octets)), set1(8));
-    w[6] = sub(to_float(field<20, 15>(octets)), set1(8));
-    w[7] = sub(to_float(field<28, 15>(octets)), set1(8));
-  }
-};
 
 // Adds the products of the columns [begin, end) to two partial sums a row, of even and of odd
 // columns: two chains, because one would wait for itself.
 template <class Format, int kRows>
-HEARTH_SIMD void add_products(const std::byte* block, int64_t begin, int64_t end, const float* x,
-                              int64_t x_stride, F32x16 (&even)[kRows], F32x16 (&odd)[kRows]) {
+HEARTH_SIMD void add_products(const std::byte* block, int64_t columns, int64_t begin, int64_t end,
+                              const float* x, int64_t x_stride, F32x16 (&even)[kRows],
+                              F32x16 (&odd)[kRows]) {
   for (int64_t k = begin; k < end; k += Format::kStep) {
     F32x16 w[Format::kStep];
-    Format::load(block + k * Format::kColumnBytes, w);
-    prefetch(block + k * Format::kColumnBytes + kPrefetchBytes);
+    Format::load(block, columns, k, w);
     for (int s = 0; s < Format::kStep; s += 2) {
       const float* at = x + (k + s) * x_stride;
       for (int i = 0; i < kRows; ++i) even[i] = fma(w[s], set1(at[i]), even[i]);
@@ -86,7 +28,7 @@ HEARTH_SIMD void add_products(const std::byte* block, int64_t begin, int64_t end
   }
 }
 
-// One block times kRows rows of a tile of `x_stride` rows.
+// One block times kRows rows, from `row` on, of a tile of `x_stride` rows.
 template <class Format, int kRows>
 void block_product(const MatmulArgs& args, const std::byte* block, int64_t tile, int row,
                    int64_t x_stride, F32x16* sums) {
@@ -95,75 +37,70 @@ void block_product(const MatmulArgs& args, const std::byte* block, int64_t tile,
   F32x16 even[kRows];
   F32x16 odd[kRows];
   for (int i = 0; i < kRows; ++i) total[i] = even[i] = odd[i] = zero();
-  if constexpr (Format::kScaled) {
-    const std::byte* scales = block + args.columns * Format::kColumnBytes;
-    for (int64_t k = 0; k < args.columns; k += kGroup, scales += 2 * kBlockRows) {
+  if constexpr (Format::kScaleColumns > 0) {
+    for (int64_t k = 0; k < args.columns; k += Format::kScaleColumns) {
       for (int i = 0; i < kRows; ++i) even[i] = odd[i] = zero();
-      add_products<Format, kRows>(block, k, k + kGroup, x, x_stride, even, odd);
-      const F32x16 scale = load_f16(scales);
+      add_products<Format, kRows>(block, args.columns, k, k + Format::kScaleColumns, x, x_stride,
+                                  even, odd);
+      const F32x16 scale = Format::scale(block, args.columns, k);
       for (int i = 0; i < kRows; ++i) total[i] = fma(add(even[i], odd[i]), scale, total[i]);
     }
   } else {
-    add_products<Format, kRows>(block, 0, args.columns, x, x_stride, even, odd);
+    add_products<Format, kRows>(block, args.columns, 0, args.columns, x, x_stride, even, odd);
     for (int i = 0; i < kRows; ++i) total[i] = add(even[i], odd[i]);
   }
   for (int i = 0; i < kRows; ++i) sums[i] = total[i];
 }
 
-// How unsigned weight bytes come out of each quantised encoding: step() adds the products of the
-// next kQuads times four columns.
-struct BytesQ8 : Dot<128> {
-  static constexpr int kQuads = 1;  // in one vector
-  template <int kRows>
-  HEARTH_SIMD void add_vector(const std::byte* at, const int8_t* x, int64_t x_stride,
-                              Dot<128>::Sum (&sums)[kRows]) {
-    const Weights w = unsigned_bytes(load_int(at));
-    for (int i = 0; i < kRows; ++i) sums[i] = step(sums[i], w, x + i * 4);
-    (void)x_stride;
+// One group's products as floats, before the group's scales: integers throughout but for the
+// scales of half groups.
+template <class Format, int kRows>
+HEARTH_SIMD void group_product(const std::byte* block, int64_t columns, int64_t group,
+                               const std::byte* x, int64_t x_stride, const int32_t* x_sums,
+                               F32x16 (&products)[kRows]) {
+  const std::byte* x_half = x + 4 * x_stride * kQuadBytes;
+  DotSum sums[kRows];
+  if constexpr (Format::kHalfScaled) {
+    for (int i = 0; i < kRows; ++i) sums[i] = dot_start(-Format::kOffset * x_sums[i]);
+    Format::template add_half<0, kRows>(block, columns, group, x, x_stride, sums);
+    const F32x16 first = Format::half_scale(block, columns, 2 * group);
+    for (int i = 0; i < kRows; ++i) products[i] = mul(to_float(dot_finish(sums[i])), first);
+    for (int i = 0; i < kRows; ++i) sums[i] = dot_start(-Format::kOffset * x_sums[x_stride + i]);
+    Format::template add_half<1, kRows>(block, columns, group, x_half, x_stride, sums);
+    const F32x16 last = Format::half_scale(block, columns, 2 * group + 1);
+    for (int i = 0; i < kRows; ++i) {
+      products[i] = fma(to_float(dot_finish(sums[i])), last, products[i]);
+    }
+  } else {
+    for (int i = 0; i < kRows; ++i) {
+      sums[i] = dot_start(-Format::kOffset * (x_sums[i] + x_sums[x_stride + i]));
+    }
+    Format::template add_half<0, kRows>(block, columns, group, x, x_stride, sums);
+    Format::template add_half<1, kRows>(block, columns, group, x_half, x_stride, sums);
+    for (int i = 0; i < kRows; ++i) products[i] = to_float(dot_finish(sums[i]));
   }
-};
-struct BytesQ4 : Dot<8> {
-  static constexpr int kQuads = 2;
-  template <int kRows>
-  HEARTH_SIMD void add_vector(const std::byte* at, const int8_t* x, int64_t x_stride,
-                              Dot<8>::Sum (&sums)[kRows]) {
-    const I32x16 bytes = load_int(at);
-    const Weights low = low_nibbles(bytes);
-    for (int i = 0; i < kRows; ++i) sums[i] = step(sums[i], low, x + i * 4);
-    const Weights high = high_nibbles(bytes);
-    for (int i = 0; i < kRows; ++i) sums[i] = step(sums[i], high, x + (x_stride + i) * 4);
-  }
-};
+}
 
 template <class Format, int kRows>
-void block_product_q8(const MatmulArgs& args, const std::byte* block, int64_t tile, int row,
-                      int64_t x_stride, F32x16* sums) {
-  constexpr int kVectors = kGroup / 4 / Format::kQuads;  // of a group
+void block_product_q(const MatmulArgs& args, const std::byte* block, int64_t tile, int row,
+                     int64_t x_stride, F32x16* sums) {
   const int64_t groups = args.columns / kGroup;
-  const int8_t* x = args.x8 + tile * kTileRows * args.columns + row * 4;
-  const float* x_scales = args.x8_scales + tile * kTileRows * groups + row;
-  const int32_t* x_sums = args.x8_sums + tile * kTileRows * groups + row;
-  const std::byte* scales = block + groups * (kVectors * 64);
+  const int64_t first_row = tile * kTileRows;
+  const std::byte* x = args.xq + (first_row * args.columns / 4 + row) * kQuadBytes;
+  const float* x_scales = args.xq_scales + first_row * groups + row;
+  const int32_t* x_sums = args.xq_sums + first_row * groups * 2 + row;
   F32x16 total[kRows];
   for (int i = 0; i < kRows; ++i) total[i] = zero();
   for (int64_t g = 0; g < groups; ++g) {
-    typename Format::Sum part[kRows];
-    for (int i = 0; i < kRows; ++i) part[i] = Format::start(x_sums[i]);
-    for (int v = 0; v < kVectors; ++v) {
-      prefetch(block + v * 64 + kPrefetchBytes);
-      Format::template add_vector<kRows>(block + v * 64, x + v * Format::kQuads * x_stride * 4,
-                                         x_stride, part);
-    }
-    const F32x16 scale = load_f16(scales);
+    F32x16 products[kRows];
+    group_product<Format, kRows>(block, args.columns, g, x, x_stride, x_sums, products);
+    const F32x16 scale = Format::group_scale(block, args.columns, g);
     for (int i = 0; i < kRows; ++i) {
-      const F32x16 both = mul(scale, set1(x_scales[i]));
-      total[i] = fma(to_float(Format::finish(part[i], x_sums[i])), both, total[i]);
+      total[i] = fma(products[i], mul(scale, set1(x_scales[i])), total[i]);
     }
-    block += kVectors * 64;
-    scales += 2 * kBlockRows;
-    x += kGroup * x_stride;
+    x += kGroup / 4 * kQuadBytes * x_stride;
     x_scales += x_stride;
-    x_sums += x_stride;
+    x_sums += 2 * x_stride;
   }
   for (int i = 0; i < kRows; ++i) sums[i] = total[i];
 }
@@ -213,20 +150,20 @@ void matmul(const MatmulArgs& args) {
 }
 
 template <class Format>
-void matmul_q8(const MatmulArgs& args) {
+void matmul_q(const MatmulArgs& args) {
   static const BlockProduct kProducts[] = {
-    block_product_q8<Format, 1>,
-    block_product_q8<Format, 2>,
+    block_product_q<Format, 1>,
+    block_product_q<Format, 2>,
+    block_product_q<Format, 3>,
 #if HEARTH_TALL_TILES
-    block_product_q8<Format, 3>,
-    block_product_q8<Format, 4>,
-    block_product_q8<Format, 5>,
-    block_product_q8<Format, 6>,
-    block_product_q8<Format, 7>,
-    block_product_q8<Format, 8>,
+    block_product_q<Format, 4>,
+    block_product_q<Format, 5>,
+    block_product_q<Format, 6>,
+    block_product_q<Format, 7>,
+    block_product_q<Format, 8>,
 #endif
   };
-  matmul_blocks(args, kProducts, kInt8Rows);
+  matmul_blocks(args, kProducts, kQuantRows);
 }
 
 }  // namespace

@@ -49,37 +49,31 @@ void tile_f32(const float* rows, int m, int64_t columns, float* tile) {
 }
 
 // One group of one row of a tile.
-HEARTH_SIMD void quantise_group(const float* x, int64_t n, int m, int8_t* out, float* scale,
-                                int32_t* sum) {
+HEARTH_SIMD void quantise_group(const float* x, int64_t n, int m, std::byte* out, float* scale,
+                                int32_t* sums) {
   const F32x16 a = load_at(x, 0, n);
   const F32x16 b = n > 16 ? load_at(x, 16, n) : zero();
   const float largest = reduce_max(max(abs(a), abs(b)));
   // Below this the reciprocal could overflow, and nothing is lost by zero.
   const bool any = largest > 1e-30f;
-  const F32x16 inverse = set1(any ? 127 / largest : 0);
+  const F32x16 inverse = set1(any ? kQuantMax / largest : 0);
   const I32x16 qa = to_int(mul(a, inverse));
   const I32x16 qb = to_int(mul(b, inverse));
-  *scale = any ? largest / 127 : 0;
-  int8_t bytes[kGroup];
-  store_int8(bytes, qa);
-  store_int8(bytes + 16, qb);
-  *sum = reduce_add(qa) + reduce_add(qb);
-  if (m == 1) {
-    __builtin_memcpy(out, bytes, sizeof bytes);
-    return;
-  }
-  for (int quad = 0; quad < kGroup / 4; ++quad) {
-    __builtin_memcpy(out + quad * m * 4, bytes + quad * 4, 4);
-  }
+  const int64_t stride = int64_t{m} * kQuadBytes;
+  store_quads(out, stride, qa);
+  store_quads(out + 4 * stride, stride, qb);
+  *scale = any ? largest / kQuantMax : 0;
+  sums[0] = reduce_add(qa);
+  sums[m] = reduce_add(qb);
 }
 
-void tile_q8(const float* rows, int m, int64_t columns, int8_t* tile, float* scales,
-             int32_t* sums) {
+void tile_q(const float* rows, int m, int64_t columns, std::byte* tile, float* scales,
+            int32_t* sums) {
   for (int i = 0; i < m; ++i) {
     for (int64_t k = 0; k < columns; k += kGroup) {
-      const int64_t group = k / kGroup * m + i;
+      const int64_t group = k / kGroup * m;
       quantise_group(rows + i * columns + k, columns - k < kGroup ? columns - k : kGroup, m,
-                     tile + k * m + i * 4, scales + group, sums + group);
+                     tile + (k / 4 * m + i) * kQuadBytes, scales + group + i, sums + 2 * group + i);
     }
   }
 }

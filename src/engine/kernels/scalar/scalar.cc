@@ -13,6 +13,7 @@ struct Float16 {};
 struct BFloat16 {};
 struct Quant8 {};
 struct Quant4 {};
+struct Quant6 {};
 
 uint16_t load_u16(const std::byte* at) {
   uint16_t value;
@@ -21,26 +22,33 @@ uint16_t load_u16(const std::byte* at) {
 }
 
 // The weight of lane n, column k of a block, without its scale.
-float weight(Float32, const std::byte* block, int64_t k, int n) {
+float weight(Float32, const std::byte* block, int64_t, int64_t k, int n) {
   float value;
   std::memcpy(&value, block + (k * kBlockRows + n) * 4, sizeof value);
   return value;
 }
-float weight(Float16, const std::byte* block, int64_t k, int n) {
+float weight(Float16, const std::byte* block, int64_t, int64_t k, int n) {
   return from_f16(load_u16(block + (k * kBlockRows + n) * 2));
 }
-float weight(BFloat16, const std::byte* block, int64_t k, int n) {
+float weight(BFloat16, const std::byte* block, int64_t, int64_t k, int n) {
   return from_bf16(load_u16(block + (k / 2 * kBlockRows + n) * 4 + k % 2 * 2));
 }
-int weight(Quant8, const std::byte* block, int64_t k, int n) {
+int weight(Quant8, const std::byte* block, int64_t, int64_t k, int n) {
   return static_cast<int>(block[(k / 4 * kBlockRows + n) * 4 + k % 4]) - 128;
 }
-int weight(Quant4, const std::byte* block, int64_t k, int n) {
+int weight(Quant4, const std::byte* block, int64_t, int64_t k, int n) {
   const int byte = static_cast<int>(block[(k / 8 * kBlockRows + n) * 4 + k % 4]);
   return (k % 8 < 4 ? byte & 15 : byte >> 4) - 8;
 }
 
-// The scale of lane n for the 32 columns from k.
+int weight(Quant6, const std::byte* block, int64_t columns, int64_t k, int n) {
+  const int low = weight(Quant4(), block, columns, k, n) + 8;
+  const std::byte* plane = block + columns * 8;
+  const int byte = static_cast<int>(plane[(k / 16 * kBlockRows + n) * 4 + k % 4]);
+  return (low | (byte >> (k % 16 / 4 * 2) & 3) << 4) - 32;
+}
+
+// The scale of lane n for the 16 columns from k.
 template <class Format>
 float scale(Format, const std::byte*, int64_t, int64_t, int) {
   return 1.0f;
@@ -50,6 +58,12 @@ float scale(Quant8, const std::byte* block, int64_t columns, int64_t k, int n) {
 }
 float scale(Quant4, const std::byte* block, int64_t columns, int64_t k, int n) {
   return from_f16(load_u16(block + columns * 8 + (k / kGroup * kBlockRows + n) * 2));
+}
+float scale(Quant6, const std::byte* block, int64_t columns, int64_t k, int n) {
+  const std::byte* scales = block + columns * 12;
+  const auto small = static_cast<int8_t>(scales[k / kHalfGroup * kBlockRows + n]);
+  const std::byte* factors = scales + columns;
+  return small * from_f16(load_u16(factors + (k / 256 * kBlockRows + n) * 2));
 }
 
 // Calls dot(tile, rows in the tile m, row in the tile i, block, lane) for every output and stores
@@ -76,10 +90,10 @@ void matmul(const MatmulArgs& args) {
   for_each_output(args, [&](int64_t first_row, int m, int i, const std::byte* block, int n) {
     const float* x = args.x + first_row * args.columns;
     float sum = 0;
-    for (int64_t k = 0; k < args.columns; k += kGroup) {
+    for (int64_t k = 0; k < args.columns; k += kHalfGroup) {
       float part = 0;
-      for (int64_t j = k; j < k + kGroup; ++j) {
-        part += static_cast<float>(weight(Format(), block, j, n)) * x[j * m + i];
+      for (int64_t j = k; j < k + kHalfGroup; ++j) {
+        part += static_cast<float>(weight(Format(), block, args.columns, j, n)) * x[j * m + i];
       }
       sum += part * scale(Format(), block, args.columns, k, n);
     }
@@ -87,16 +101,21 @@ void matmul(const MatmulArgs& args) {
   });
 }
 
+// The scalar form of four quantised activations is four 16-bit integers in order.
+int activation(const std::byte* tile, int m, int64_t k, int i) {
+  return static_cast<int16_t>(load_u16(tile + (k / 4 * m + i) * kQuadBytes + k % 4 * 2));
+}
+
 template <class Format>
-void matmul_q8(const MatmulArgs& args) {
+void matmul_q(const MatmulArgs& args) {
   for_each_output(args, [&](int64_t first_row, int m, int i, const std::byte* block, int n) {
-    const int8_t* x = args.x8 + first_row * args.columns;
-    const float* x_scales = args.x8_scales + first_row * (args.columns / kGroup);
+    const std::byte* x = args.xq + first_row * args.columns / 4 * kQuadBytes;
+    const float* x_scales = args.xq_scales + first_row * (args.columns / kGroup);
     float sum = 0;
-    for (int64_t k = 0; k < args.columns; k += kGroup) {
+    for (int64_t k = 0; k < args.columns; k += kHalfGroup) {
       int part = 0;
-      for (int64_t j = k; j < k + kGroup; ++j) {
-        part += weight(Format(), block, j, n) * x[(j / 4 * m + i) * 4 + j % 4];
+      for (int64_t j = k; j < k + kHalfGroup; ++j) {
+        part += weight(Format(), block, args.columns, j, n) * activation(x, m, j, i);
       }
       const float both = scale(Format(), block, args.columns, k, n) * x_scales[k / kGroup * m + i];
       sum += static_cast<float>(part) * both;
@@ -112,13 +131,15 @@ void tile_f32(const float* rows, int m, int64_t columns, float* tile) {
   }
 }
 
-// To the nearest integer in [-127, 127]; anything for NaN.
+// To the nearest integer that fits; anything for NaN.
 int quantise(float value) {
-  return value > 127 ? 127 : value >= -127 ? static_cast<int>(std::nearbyint(value)) : -127;
+  return value > kQuantMax     ? kQuantMax
+         : value >= -kQuantMax ? static_cast<int>(std::nearbyint(value))
+                               : -kQuantMax;
 }
 
-void tile_q8(const float* rows, int m, int64_t columns, int8_t* tile, float* scales,
-             int32_t* sums) {
+void tile_q(const float* rows, int m, int64_t columns, std::byte* tile, float* scales,
+            int32_t* sums) {
   for (int i = 0; i < m; ++i) {
     const float* row = rows + i * columns;
     for (int64_t k = 0; k < round_up(columns, kGroup); k += kGroup) {
@@ -126,15 +147,18 @@ void tile_q8(const float* rows, int m, int64_t columns, int8_t* tile, float* sca
       float max = 0;
       for (int64_t j = k; j < end; ++j) max = std::fabs(row[j]) > max ? std::fabs(row[j]) : max;
       // Below this the reciprocal could overflow, and nothing is lost by zero.
-      const float inverse = max > 1e-30f ? 127 / max : 0;
-      int32_t sum = 0;
-      for (int64_t j = k; j < k + kGroup; ++j) {
-        const int q = j < end ? quantise(row[j] * inverse) : 0;
-        tile[(j / 4 * m + i) * 4 + j % 4] = static_cast<int8_t>(q);
-        sum += q;
+      const float inverse = max > 1e-30f ? kQuantMax / max : 0;
+      scales[k / kGroup * m + i] = max > 1e-30f ? max / kQuantMax : 0;
+      for (int64_t half = k; half < k + kGroup; half += kHalfGroup) {
+        int32_t sum = 0;
+        for (int64_t j = half; j < half + kHalfGroup; ++j) {
+          const int q = j < end ? quantise(row[j] * inverse) : 0;
+          const auto stored = static_cast<int16_t>(q);
+          std::memcpy(tile + (j / 4 * m + i) * kQuadBytes + j % 4 * 2, &stored, sizeof stored);
+          sum += q;
+        }
+        sums[half / kHalfGroup * m + i] = sum;
       }
-      scales[k / kGroup * m + i] = max > 1e-30f ? max / 127 : 0;
-      sums[k / kGroup * m + i] = sum;
     }
   }
 }
@@ -223,10 +247,11 @@ void attention(const AttentionArgs& args) {
 }  // namespace
 
 const Kernels kScalarKernels = {
-    .matmul = {matmul<Float32>, matmul<Float16>, matmul<BFloat16>, matmul<Quant8>, matmul<Quant4>},
-    .matmul_q8 = {nullptr, nullptr, nullptr, matmul_q8<Quant8>, matmul_q8<Quant4>},
+    .matmul = {matmul<Float32>, matmul<Float16>, matmul<BFloat16>, matmul<Quant8>, matmul<Quant4>,
+               matmul<Quant6>},
+    .matmul_q = {nullptr, nullptr, nullptr, matmul_q<Quant8>, matmul_q<Quant4>, matmul_q<Quant6>},
     .tile_f32 = tile_f32,
-    .tile_q8 = tile_q8,
+    .tile_q = tile_q,
     .rms_norm = rms_norm,
     .rope_half = rope_half,
     .rope_interleaved = rope_interleaved,

@@ -1,0 +1,428 @@
+// Whole models against logits that Hugging Face transformers computed in float32 (tests/golden), on
+// every instruction set that this machine supports.
+#include "engine/rank_model.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <numeric>
+#include <string>
+
+#include "engine/formats/mapped_file.h"
+#include "engine/formats/safetensors.h"
+#include "engine/kernels/isa.h"
+#include "engine/model_files.h"
+
+namespace hearth::engine {
+namespace {
+
+struct Reference {
+  const char* name;
+  const char* model;   // under tests/golden
+  const char* golden;  // under tests/golden
+};
+
+constexpr Reference kReferences[] = {
+    {"llama", "models/llama", "models/llama/golden.safetensors"},
+    {"qwen2", "models/qwen2", "models/qwen2/golden.safetensors"},
+    {"qwen3", "models/qwen3", "models/qwen3/golden.safetensors"},
+    {"llama_gguf", "gguf/llama.gguf", "models/llama/golden.safetensors"},
+    {"qwen2_gguf", "gguf/qwen2.gguf", "models/qwen2/golden.safetensors"},
+    {"qwen3_gguf", "gguf/qwen3.gguf", "models/qwen3/golden.safetensors"},
+    {"F16", "encodings/llama-F16.gguf", "encodings/llama-F16.golden.safetensors"},
+    {"BF16", "encodings/llama-BF16.gguf", "encodings/llama-BF16.golden.safetensors"},
+    {"Q8_0", "encodings/llama-Q8_0.gguf", "encodings/llama-Q8_0.golden.safetensors"},
+    {"Q4_0", "encodings/llama-Q4_0.gguf", "encodings/llama-Q4_0.golden.safetensors"},
+};
+
+std::string path_of(const std::string& name) {
+  return std::string(HEARTH_SOURCE_DIR) + "/tests/golden/" + name;
+}
+
+struct Golden {
+  std::vector<int32_t> ids;
+  std::vector<float> logits;    // [ids, vocab]
+  std::vector<int32_t> greedy;  // what follows the ids; may be empty
+};
+
+Golden read_golden(const Reference& reference) {
+  const auto file = MappedFile::open(path_of(reference.golden));
+  EXPECT_TRUE(file.ok());
+  const auto tensors = parse_safetensors(file->bytes(), reference.golden);
+  EXPECT_TRUE(tensors.ok());
+  Golden golden;
+  for (const FileTensor& tensor : *tensors) {
+    if (tensor.name == "logits") {
+      golden.logits.resize(tensor.bytes.size() / sizeof(float));
+      std::memcpy(golden.logits.data(), tensor.bytes.data(), tensor.bytes.size());
+      continue;
+    }
+    std::vector<int64_t> wide(tensor.bytes.size() / sizeof(int64_t));
+    std::memcpy(wide.data(), tensor.bytes.data(), tensor.bytes.size());
+    (tensor.name == "input_ids" ? golden.ids : golden.greedy).assign(wide.begin(), wide.end());
+  }
+  EXPECT_FALSE(golden.ids.empty() || golden.logits.empty());
+  return golden;
+}
+
+// Loads with HEARTH_ISA set to `isa`, or unset if it is empty.
+Result<std::unique_ptr<RankModel>> load_with(const std::string& model, LoadOptions options,
+                                             std::string_view isa = {}) {
+  HEARTH_TRY(const auto files, ModelFiles::open(path_of(model)));
+  if (options.shard.layer_end == 0) options.shard.layer_end = files->spec().layers;
+  if (!isa.empty()) ::setenv("HEARTH_ISA", std::string(isa).c_str(), 1);
+  auto loaded = RankModel::load(*files, options);
+  ::unsetenv("HEARTH_ISA");
+  return loaded;  // the files are gone: the model must not need them
+}
+
+std::unique_ptr<RankModel> load(const std::string& model, const LoadOptions& options,
+                                std::string_view isa = {}) {
+  auto loaded = load_with(model, options, isa);
+  EXPECT_TRUE(loaded.ok()) << loaded.error().message();
+  return std::move(loaded).value();
+}
+
+std::vector<int32_t> all_rows(int rows) {
+  std::vector<int32_t> numbers(rows);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  return numbers;
+}
+
+// Runs one step through the stages of a pipeline; logits of every row.
+std::vector<float> run_step(const std::vector<RankModel*>& stages,
+                            const std::vector<SequenceRows>& sequences,
+                            std::span<const int32_t> tokens) {
+  const int rows = static_cast<int>(tokens.size());
+  const ModelSpec& spec = stages[0]->spec();
+  const std::vector<int32_t> wanted = all_rows(rows);
+  const StepRows step{.sequences = sequences, .tokens = tokens, .logit_rows = wanted};
+  std::vector<float> hidden_in;
+  std::vector<float> logits;
+  for (RankModel* stage : stages) {
+    const bool last = stage->shard().last(spec.layers);
+    std::vector<float> hidden_out(last ? 0 : static_cast<size_t>(rows) * spec.hidden);
+    if (last) logits.resize(static_cast<size_t>(rows) * spec.vocab);
+    const auto done =
+        stage->forward(step, hidden_in, hidden_out, last ? logits : std::span<float>());
+    EXPECT_TRUE(done.ok()) << done.error().message();
+    hidden_in = std::move(hidden_out);
+  }
+  return logits;
+}
+
+// Feeds `tokens` to slot 0 in steps of these sizes (the last one repeats).
+std::vector<float> run(const std::vector<RankModel*>& stages, const std::vector<int32_t>& tokens,
+                       const std::vector<int>& step_sizes) {
+  std::vector<float> logits;
+  int position = 0;
+  for (size_t i = 0; position < static_cast<int>(tokens.size()); ++i) {
+    const int size = std::min(step_sizes[std::min(i, step_sizes.size() - 1)],
+                              static_cast<int>(tokens.size()) - position);
+    const std::vector<float> part =
+        run_step(stages, {{.slot = 0, .position = position, .rows = size}},
+                 std::span(tokens).subspan(position, size));
+    logits.insert(logits.end(), part.begin(), part.end());
+    position += size;
+  }
+  return logits;
+}
+
+std::vector<float> prefill(RankModel& model, const std::vector<int32_t>& tokens) {
+  return run({&model}, tokens, {static_cast<int>(tokens.size())});
+}
+
+int32_t most_likely(std::span<const float> logits) {
+  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+float max_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  float max = 0;
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    const float difference = std::fabs(a[i] - b[i]);
+    if (!(difference <= max)) max = difference;  // also NaN
+  }
+  return max;
+}
+
+struct Agreement {
+  double divergence = 0;  // mean Kullback-Leibler divergence from the reference, in nats
+  double top1 = 0;        // share of rows with the same most likely token
+};
+
+Agreement agreement(const std::vector<float>& reference, const std::vector<float>& logits,
+                    int rows) {
+  const size_t vocab = reference.size() / rows;
+  const auto log_sum = [](std::span<const float> row) {
+    double sum = 0;
+    for (const float logit : row) sum += std::exp(static_cast<double>(logit));
+    return std::log(sum);
+  };
+  Agreement result;
+  for (int r = 0; r < rows; ++r) {
+    const auto p = std::span(reference).subspan(r * vocab, vocab);
+    const auto q = std::span(logits).subspan(r * vocab, vocab);
+    const double log_p = log_sum(p);
+    const double log_q = log_sum(q);
+    for (size_t i = 0; i < vocab; ++i) {
+      result.divergence += std::exp(p[i] - log_p) * ((p[i] - log_p) - (q[i] - log_q)) / rows;
+    }
+    result.top1 += static_cast<double>(most_likely(p) == most_likely(q)) / rows;
+  }
+  return result;
+}
+
+class GoldenTest : public testing::TestWithParam<std::tuple<Reference, std::string_view>> {
+ protected:
+  const Reference& reference() const { return std::get<0>(GetParam()); }
+  std::string_view isa() const { return std::get<1>(GetParam()); }
+  const Golden golden_ = read_golden(reference());
+};
+
+TEST_P(GoldenTest, ExactPrecisionMatchesTheReference) {
+  const auto model = load(reference().model, {.precision = Precision::kExact, .threads = 2}, isa());
+  EXPECT_EQ(model->isa(), isa());
+  std::vector<float> logits = prefill(*model, golden_.ids);
+  EXPECT_LE(max_difference(logits, golden_.logits), 2e-3f);
+
+  std::vector<int32_t> greedy;
+  const size_t vocab = model->spec().vocab;
+  int position = static_cast<int>(golden_.ids.size());
+  while (greedy.size() < golden_.greedy.size()) {
+    greedy.push_back(most_likely(std::span(logits).last(vocab)));
+    logits = run_step({model.get()}, {{.slot = 0, .position = position++, .rows = 1}},
+                      std::span(greedy).last(1));
+  }
+  EXPECT_EQ(greedy, golden_.greedy);
+}
+
+TEST_P(GoldenTest, DefaultPrecisionIsClose) {
+  const auto model = load(reference().model, {.threads = 2}, isa());
+  const Agreement result =
+      agreement(golden_.logits, prefill(*model, golden_.ids), static_cast<int>(golden_.ids.size()));
+  EXPECT_LE(result.divergence, 2e-3);
+  EXPECT_GE(result.top1, 0.95);
+  RecordProperty("divergence", std::to_string(result.divergence));
+}
+
+TEST_P(GoldenTest, APipelineOfTwoGivesTheBitsOfOne) {
+  for (const Precision precision : {Precision::kExact, Precision::kDefault}) {
+    const auto whole = load(reference().model, {.precision = precision, .threads = 2}, isa());
+    for (int cut = 1; cut < whole->spec().layers; ++cut) {
+      const auto front =
+          load(reference().model, {.shard = {0, cut}, .precision = precision, .threads = 1}, isa());
+      const auto back =
+          load(reference().model,
+               {.shard = {cut, whole->spec().layers}, .precision = precision, .threads = 2}, isa());
+      whole->release(0);
+      EXPECT_EQ(run({front.get(), back.get()}, golden_.ids, {17, 1, 5}),
+                run({whole.get()}, golden_.ids, {17, 1, 5}));
+      EXPECT_LT(front->weight_bytes(), whole->weight_bytes());
+      EXPECT_LT(back->weight_bytes(), whole->weight_bytes());
+    }
+  }
+}
+
+TEST_P(GoldenTest, ExactBitsDependNeitherOnStepsNorOnCompanyNorOnThreads) {
+  const auto model = load(reference().model, {.precision = Precision::kExact, .threads = 2}, isa());
+  const std::vector<float> expected = prefill(*model, golden_.ids);
+  EXPECT_EQ(run({model.get()}, golden_.ids, {1}), expected);
+  EXPECT_EQ(run({model.get()}, golden_.ids, {3, 9, 2, 8}), expected);
+  EXPECT_EQ(run({model.get()}, golden_.ids, {static_cast<int>(golden_.ids.size()) - 1, 1}),
+            expected);
+  for (const int threads : {1, 3}) {
+    const auto other =
+        load(reference().model, {.precision = Precision::kExact, .threads = threads}, isa());
+    EXPECT_EQ(other->threads(), threads);
+    EXPECT_EQ(prefill(*other, golden_.ids), expected);
+  }
+
+  // The same prompt between two others.
+  const int n = static_cast<int>(golden_.ids.size());
+  std::vector<int32_t> tokens(golden_.ids.rbegin(), golden_.ids.rbegin() + 7);
+  tokens.insert(tokens.end(), golden_.ids.begin(), golden_.ids.end());
+  tokens.insert(tokens.end(), golden_.ids.begin() + 3, golden_.ids.begin() + 8);
+  const std::vector<float> together = run_step({model.get()},
+                                               {{.slot = 5, .position = 0, .rows = 7},
+                                                {.slot = 2, .position = 0, .rows = n},
+                                                {.slot = 3, .position = 0, .rows = 5}},
+                                               tokens);
+  const int64_t vocab = model->spec().vocab;
+  EXPECT_TRUE(std::equal(expected.begin(), expected.end(), together.begin() + 7 * vocab));
+}
+
+std::vector<std::string_view> supported_isas() {
+  std::vector<std::string_view> names;
+  for (const kernels::Isa& isa : kernels::isas()) {
+    if (isa.supported()) names.push_back(isa.name);
+  }
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, GoldenTest,
+                         testing::Combine(testing::ValuesIn(kReferences),
+                                          testing::ValuesIn(supported_isas())),
+                         [](const auto& info) {
+                           return std::string(std::get<0>(info.param).name) + "_" +
+                                  std::string(std::get<1>(info.param));
+                         });
+
+// The rest does not depend on the instruction set.
+
+constexpr char kModel[] = "models/qwen3";
+
+TEST(RankModel, LongPromptsAreCutWithoutATrace) {
+  const auto model = load("models/llama", {.precision = Precision::kExact, .threads = 2});
+  std::vector<int32_t> tokens(700);
+  for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<int32_t>(i * 7 % 320);
+  const std::vector<float> whole = prefill(*model, tokens);
+  EXPECT_EQ(run({model.get()}, tokens, {511, 3, 186}), whole);
+}
+
+TEST(RankModel, OnlyTheRowsAskedForGetLogits) {
+  const auto model = load(kModel, {.threads = 2});
+  const std::vector<int32_t> tokens = all_rows(30);
+  const std::vector<float> all = prefill(*model, tokens);
+  const size_t vocab = model->spec().vocab;
+  const std::vector<SequenceRows> sequences = {{.slot = 1, .position = 0, .rows = 30}};
+  for (const std::vector<int32_t>& rows :
+       std::vector<std::vector<int32_t>>{{}, {29}, {0, 13}, {1, 2, 3, 5, 8, 13, 21, 22, 23, 29}}) {
+    std::vector<float> logits(rows.size() * vocab);
+    ASSERT_TRUE(model->forward({sequences, tokens, rows}, {}, {}, logits).ok());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      EXPECT_TRUE(std::equal(logits.begin() + i * vocab, logits.begin() + (i + 1) * vocab,
+                             all.begin() + rows[i] * vocab));
+    }
+  }
+}
+
+TEST(RankModel, RewindingForgetsTheRest) {
+  const auto model = load(kModel, {.threads = 1});
+  const std::vector<int32_t> tokens = all_rows(70);
+  const std::vector<float> expected = prefill(*model, tokens);
+  const size_t vocab = model->spec().vocab;
+  std::vector<int32_t> other(40, 300);
+  run_step({model.get()}, {{.slot = 0, .position = 30, .rows = 40}}, other);
+  const auto again = run_step({model.get()}, {{.slot = 0, .position = 30, .rows = 40}},
+                              std::span(tokens).subspan(30));
+  EXPECT_TRUE(std::equal(again.begin(), again.end(), expected.begin() + 30 * vocab));
+}
+
+// Calls forward with a step that must be refused, on a model whose slot 0 holds three tokens, and
+// checks that it is as before.
+class RefusalTest : public testing::Test {
+ protected:
+  void refuse(const std::vector<SequenceRows>& sequences, const std::vector<int32_t>& tokens,
+              const std::vector<int32_t>& logit_rows, Code code, size_t logits_size) {
+    std::vector<float> logits(logits_size);
+    const auto done = model_->forward({sequences, tokens, logit_rows}, {}, {}, logits);
+    ASSERT_FALSE(done.ok());
+    EXPECT_EQ(done.error().code(), code) << done.error().message();
+    EXPECT_EQ(next(*model_), expected_);
+  }
+  static std::vector<float> next(RankModel& model) {
+    const std::vector<int32_t> token = {4};
+    return run_step({&model}, {{.slot = 0, .position = 3, .rows = 1}}, token);
+  }
+  void SetUp() override {
+    run_step({model_.get()}, {{.slot = 0, .position = 0, .rows = 3}}, start_);
+    expected_ = next(*model_);
+  }
+
+  const std::vector<int32_t> start_ = {1, 2, 3};
+  const std::unique_ptr<RankModel> model_ =
+      load(kModel, {.threads = 2, .kv_tokens = 64, .sequences_max = 2});
+  const size_t vocab_ = model_->spec().vocab;
+  std::vector<float> expected_;
+};
+
+TEST_F(RefusalTest, StepsOutOfRangeChangeNothing) {
+  const Code bad = Code::kInvalidArgument;
+  const SequenceRows fine{.slot = 1, .position = 0, .rows = 1};
+  refuse({{.slot = 2, .rows = 1}}, {1}, {0}, bad, vocab_);
+  refuse({{.slot = -1, .rows = 1}}, {1}, {0}, bad, vocab_);
+  refuse({{.slot = 0, .position = 5, .rows = 1}}, {1}, {0}, bad, vocab_);
+  refuse({{.slot = 0, .position = -1, .rows = 1}}, {1}, {0}, bad, vocab_);
+  refuse({{.slot = 1, .position = 0, .rows = 0}}, {}, {}, bad, 0);
+  refuse({{.slot = 1, .position = 0, .rows = 2147483647}}, {1}, {0}, bad, vocab_);
+  refuse({fine, fine}, {1, 1}, {0}, bad, vocab_);
+  refuse({}, {}, {}, bad, 0);
+  refuse({fine}, {-1}, {0}, bad, vocab_);
+  refuse({fine}, {static_cast<int32_t>(vocab_)}, {0}, bad, vocab_);
+  refuse({fine}, {1, 2}, {0}, bad, vocab_);
+  refuse({fine}, {1}, {1}, bad, vocab_);
+  refuse({fine}, {1}, {-1}, bad, vocab_);
+  refuse({fine}, {1}, {0, 0}, bad, 2 * vocab_);
+  refuse({fine}, {1}, {0}, bad, vocab_ - 1);
+}
+
+TEST_F(RefusalTest, AFullCacheRefusesTheWholeStep) {
+  EXPECT_EQ(model_->kv_tokens(), 64);
+  std::vector<int32_t> tokens(62, 9);
+  // Slot 0 still fits its page; slot 1 would need two and there is one.
+  refuse({{.slot = 0, .position = 4, .rows = 29}, {.slot = 1, .position = 0, .rows = 33}}, tokens,
+         {}, Code::kResourceExhausted, 0);
+  model_->release(0);
+  tokens.resize(64);
+  EXPECT_EQ(run_step({model_.get()}, {{.slot = 1, .position = 0, .rows = 64}}, tokens).size(),
+            64 * vocab_);
+}
+
+TEST(RankModelLoad, ATiedEmbeddingIsHeldOnce) {
+  const auto tied = load("models/qwen2", {.threads = 1});
+  ASSERT_TRUE(tied->spec().tied_embedding);
+  const auto front = load("models/qwen2", {.shard = {0, 1}, .threads = 1});
+  const auto middle = load("models/qwen2", {.shard = {1, 2}, .threads = 1});
+  const auto back = load("models/qwen2", {.shard = {2, 3}, .threads = 1});
+  const int64_t embedding = front->weight_bytes() - middle->weight_bytes();
+  EXPECT_EQ(embedding, int64_t{2} * tied->spec().vocab * tied->spec().hidden);
+  EXPECT_EQ(back->weight_bytes(), front->weight_bytes());
+  EXPECT_EQ(tied->weight_bytes(), 3 * middle->weight_bytes() + embedding);
+}
+
+TEST(RankModelLoad, ReportsProgressLayerByLayer) {
+  std::vector<std::pair<int, int>> calls;
+  load("models/llama", {.shard = {1, 3}, .threads = 2, .progress = [&](int done, int total) {
+                          calls.emplace_back(done, total);
+                        }});
+  EXPECT_EQ(calls, (std::vector<std::pair<int, int>>{{1, 2}, {2, 2}}));
+}
+
+TEST(RankModelLoad, DefaultsFollowTheModelAndTheMachine) {
+  const auto model = load("models/llama", {});
+  EXPECT_GE(model->threads(), 1);
+  EXPECT_EQ(model->kv_tokens(), model->spec().context);
+  EXPECT_EQ(model->sequences_max(), 16);
+  EXPECT_EQ(model->isa(), supported_isas()[0]);
+}
+
+TEST(RankModelLoad, BadOptionsAreErrors) {
+  const auto code_of = [](const LoadOptions& options) {
+    const auto loaded = load_with(kModel, options);
+    return loaded.ok() ? "loaded" : std::string(to_string(loaded.error().code()));
+  };
+  const std::string invalid(to_string(Code::kInvalidArgument));
+  EXPECT_EQ(code_of({.shard = {-1, 2}}), invalid);
+  EXPECT_EQ(code_of({.shard = {2, 2}}), invalid);
+  EXPECT_EQ(code_of({.shard = {0, 99}}), invalid);
+  EXPECT_EQ(code_of({.threads = -1}), invalid);
+  EXPECT_EQ(code_of({.kv_tokens = -1}), invalid);
+  EXPECT_EQ(code_of({.sequences_max = 0}), invalid);
+  // 2^30 tokens of this model's cache are a terabyte.
+  EXPECT_EQ(code_of({.kv_tokens = (1 << 30) - 1}),
+            std::string(to_string(Code::kResourceExhausted)));
+}
+
+TEST(RankModelLoad, AnUnknownInstructionSetIsAnError) {
+  const auto loaded = load_with(kModel, {}, "avx1024");
+  ASSERT_FALSE(loaded.ok());
+  EXPECT_EQ(loaded.error().code(), Code::kInvalidArgument);
+  EXPECT_NE(loaded.error().message().find("avx1024"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace hearth::engine
