@@ -128,7 +128,9 @@ class Simulation {
     Node& node = at(name);
     node.paused = false;
     // What arrived meanwhile is read after the first look at the clock.
-    for (Event& event : std::exchange(node.events, {})) send(node, std::move(event));
+    post(std::chrono::milliseconds(50), [this, &node, late = std::exchange(node.events, {})] {
+      for (const Event& event : late) send(node, event);
+    });
   }
   // A device that can call, but not be called: behind a firewall.
   void shield(const std::string& name) { shielded_.insert(name); }
