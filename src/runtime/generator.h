@@ -61,6 +61,14 @@ struct Finished {
 };
 using GenerateEvent = std::variant<Started, Delta, Finished, Error>;
 
+// Whether `error` refuses a prompt that leaves no room for an answer, wherever it comes from:
+// instances say "prompt of N tokens is longer than ...'s context of M".
+inline bool is_prompt_too_long(const Error& error) {
+  return error.code() == Code::kInvalidArgument &&
+         error.message().find("prompt of ") != std::string::npos &&
+         error.message().find("'s context of ") != std::string::npos;
+}
+
 // Called from the generator's thread, one event at a time, in order; the last is Finished or Error,
 // and nothing follows. Must not block for long and must not destroy its own Generation.
 using EventHandler = std::function<void(GenerateEvent)>;
