@@ -11,13 +11,13 @@
 
 #include <atomic>
 #include <chrono>
-#include <filesystem>
-#include <thread>
+#include <fstream>
 
 #include "base/units.h"
 #include "cluster/core/messages.h"
 #include "cluster/peer_auth.h"
 #include "cluster/peers/credentials.h"
+#include "cluster/testing/process.h"
 #include "proto/cluster.grpc.pb.h"
 #include "proto/instances.grpc.pb.h"
 
@@ -26,23 +26,6 @@ namespace {
 
 using std::chrono::seconds;
 using testing::HasSubstr;
-
-std::string scratch_directory() {
-  std::string name = (std::filesystem::temp_directory_path() / "hearth-cluster-XXXXXX").string();
-  HEARTH_CHECK(mkdtemp(name.data()) != nullptr);
-  return name;
-}
-
-// Waits for a condition; the time only bounds a failure.
-template <class Condition>
-bool eventually(Condition condition, std::chrono::milliseconds timeout = seconds(30)) {
-  const auto end = std::chrono::steady_clock::now() + timeout;
-  while (std::chrono::steady_clock::now() < end) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return condition();
-}
 
 ModelFacts small_model() {
   return {.id = "ember",
@@ -61,22 +44,16 @@ ModelFacts small_model() {
 class Device {
  public:
   explicit Device(std::string name) {
-    directory_ = scratch_directory();
-    options_.identity = *Identity::load_or_create(directory_);
+    options_.identity = *Identity::load_or_create(directory_.path());
     options_.listen = "127.0.0.1";
     options_.port = 0;
     options_.discovery = false;
-    options_.state_path = directory_ + "/state.db";
+    options_.state_path = directory_.path() + "/state.db";
     options_.facts.name = std::move(name);
     options_.facts.memory_total_bytes = 8_GiB;
     options_.facts.memory_available_bytes = 4_GiB;
     options_.facts.models = {small_model()};
   }
-  ~Device() {
-    stop();
-    std::filesystem::remove_all(directory_);
-  }
-
   ClusterOptions& options() { return options_; }
   void start() {
     auto started = Cluster::start(options_);
@@ -102,7 +79,7 @@ class Device {
   }
 
  private:
-  std::string directory_;
+  ScratchDirectory directory_;
   ClusterOptions options_;
   std::unique_ptr<Cluster> cluster_;
 };
@@ -224,6 +201,22 @@ TEST(ClusterTest, TakenPortAndDamagedStateAreSaid) {
   ASSERT_FALSE(taken.ok());
   EXPECT_EQ(taken.error().code(), Code::kAlreadyExists);
   EXPECT_THAT(taken.error().message(), HasSubstr("port"));
+
+  b.options().port = 0;
+  std::ofstream(b.options().state_path) << std::string(8192, 'x');
+  const auto damaged = Cluster::start(b.options());
+  ASSERT_FALSE(damaged.ok());
+  EXPECT_EQ(damaged.error().code(), Code::kCorrupt);
+  EXPECT_THAT(damaged.error().message(), HasSubstr("move it away"));
+}
+
+TEST(ClusterTest, NonsenseIsRefusedAtTheStart) {
+  Device a("a");
+  a.options().peers = {"10.0.0.2"};
+  EXPECT_EQ(Cluster::start(a.options()).error().code(), Code::kInvalidArgument);
+  a.options().peers = {};
+  a.options().name = "";
+  EXPECT_EQ(Cluster::start(a.options()).error().code(), Code::kInvalidArgument);
 }
 
 // Another certificate than the one its id names.
@@ -279,7 +272,7 @@ TEST(ClusterTest, ImpostorsAreRefused) {
   thief.start();
   const auto stub_b = proto::ClusterPeer::NewStub(*to_b);
   grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + seconds(5));
+  context.set_deadline(std::chrono::system_clock::now() + seconds(2));
   context.set_wait_for_ready(true);
   proto::HelloReply reply;
   EXPECT_FALSE(stub_b->Hello(&context, {}, &reply).ok());

@@ -217,10 +217,11 @@ void Core::rebuild_view() {
   view_.runners = runners_[self_];
   view_.instances = instances_;
   for (const auto& [id, peer] : membership_.peers()) {
+    // Shown once it has said who it is, milliseconds after its first hello.
+    const auto facts = facts_.find(id);
+    if (facts == facts_.end()) continue;
     DeviceView& device = view_.devices[id];
-    if (const auto facts = facts_.find(id); facts != facts_.end()) device.facts = facts->second;
-    device.facts.id = id;
-    if (device.facts.name.empty()) device.facts.name = id.brief();
+    device.facts = facts->second;
     device.status = peer.status;
     device.reachable_at = peer.address;
     const TimePoint seen = peer.was_online ? peer.last_heard : peer.offline_since;
@@ -231,11 +232,10 @@ void Core::rebuild_view() {
     if (runners == runners_.end()) continue;
     view_.runners.insert(view_.runners.end(), runners->second.begin(), runners->second.end());
   }
-  // Longest in the cluster, then the least id. A device whose facts have not arrived does not count
-  // yet.
+  // Longest in the cluster, then the least id.
   std::pair<int64_t, DeviceId> first(facts_[self_].joined_unix_ms, self_);
   for (const auto& [id, device] : view_.devices) {
-    if (device.status == DeviceStatus::kOffline || !facts_.contains(id)) continue;
+    if (device.status == DeviceStatus::kOffline) continue;
     first = std::min(first, std::pair(device.facts.joined_unix_ms, id));
   }
   view_.coordinator = first.second;

@@ -17,7 +17,7 @@ namespace hearth::cluster {
 namespace {
 
 constexpr int kPollMs = 200;  // how long stopping may take
-constexpr auto kRetry = std::chrono::seconds(10);
+constexpr auto kRetry = std::chrono::seconds(5);
 
 std::string txt_value(AvahiStringList* txt, const char* key) {
   AvahiStringList* entry = avahi_string_list_find(txt, key);

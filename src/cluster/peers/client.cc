@@ -63,6 +63,13 @@ event::Answered::Outcome outcome_of(const grpc::Status& status) {
   }
 }
 
+// gRPC wraps the reason in several layers; the innermost says it: "Connection refused".
+std::string reason_of(const grpc::Status& status) {
+  const std::string message = status.error_message();
+  const size_t last = message.rfind(": ");
+  return last == std::string::npos ? message : message.substr(last + 2);
+}
+
 Reply reply_of(const proto::HelloReply& reply) { return from_proto(reply); }
 Reply reply_of(const proto::SyncReply& reply) { return from_proto(reply); }
 Reply reply_of(const proto::GoodbyeReply&) { return GoodbyeReply{}; }
@@ -123,7 +130,7 @@ void PeerClient::invoke(const Call& call, Duration timeout, RequestMessage reque
     event::Answered answered{.call = id,
                              .outcome = outcome_of(status),
                              .from = pending->link->pin->id(),
-                             .error = status.error_message()};
+                             .error = reason_of(status)};
     if (status.ok()) answered.reply = reply_of(pending->reply);
     sink_(std::move(answered));
     std::lock_guard lock(mutex_);
