@@ -1,0 +1,216 @@
+#include "cluster/placement.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "base/units.h"
+
+namespace hearth::cluster {
+namespace {
+
+ModelFacts model_of(int layers, int64_t layer_bytes, int64_t embedding_bytes = 0,
+                    int64_t head_bytes = 0) {
+  return {.id = "ember",
+          .architecture = "llama",
+          .encoding = "F16",
+          .layers = layers,
+          .layer_bytes = layer_bytes,
+          .embedding_bytes = embedding_bytes,
+          .head_bytes = head_bytes,
+          .kv_bytes_per_token_layer = 1_KiB};
+}
+
+DeviceView device_of(const std::string& id, int64_t available, const ModelFacts& model) {
+  DeviceView device;
+  device.facts.id = DeviceId(id);
+  device.facts.memory_total_bytes = available * 2;
+  device.facts.memory_available_bytes = available;
+  device.facts.models = {model};
+  device.status = DeviceStatus::kOnline;
+  return device;
+}
+
+std::vector<std::string> order_of(const Plan& plan) {
+  std::vector<std::string> ids;
+  for (const RankPlan& rank : plan.ranks) ids.push_back(rank.device.str());
+  return ids;
+}
+
+std::vector<int> layers_of(const Plan& plan) {
+  std::vector<int> layers;
+  for (const RankPlan& rank : plan.ranks) layers.push_back(rank.layer_end - rank.layer_begin);
+  return layers;
+}
+
+using testing::ElementsAre;
+
+TEST(PlacementTest, OneDeviceWhenItFits) {
+  const ModelFacts model = model_of(10, 100_MiB);
+  const auto plan =
+      place({.model = model}, {device_of("a", 1300_MiB, model), device_of("b", 2_GiB, model)});
+  ASSERT_TRUE(plan.ok()) << plan.error().message();
+  EXPECT_THAT(order_of(*plan), ElementsAre("b"));
+  EXPECT_EQ(plan->ranks[0].layer_begin, 0);
+  EXPECT_EQ(plan->ranks[0].layer_end, 10);
+  EXPECT_EQ(plan->ranks[0].memory_bytes, 1200_MiB);
+}
+
+TEST(PlacementTest, LayersFollowMemoryBiggestFirst) {
+  const ModelFacts model = model_of(12, 100_MiB);
+  const std::vector<DeviceView> devices = {device_of("small", 1_GiB, model),
+                                           device_of("big", 3_GiB, model),
+                                           device_of("middle", 2_GiB, model)};
+  const auto plan = place({.model = model, .min_devices = 3}, devices);
+  ASSERT_TRUE(plan.ok()) << plan.error().message();
+  EXPECT_THAT(order_of(*plan), ElementsAre("big", "middle", "small"));
+  EXPECT_THAT(layers_of(*plan), ElementsAre(6, 4, 2));
+  int next = 0;
+  for (const RankPlan& rank : plan->ranks) {
+    EXPECT_EQ(rank.layer_begin, next);
+    next = rank.layer_end;
+  }
+  EXPECT_EQ(next, 12);
+  EXPECT_THAT(order_of(*place({.model = model, .min_devices = 2}, devices)),
+              ElementsAre("big", "middle"));
+}
+
+TEST(PlacementTest, AsFewDevicesAsHoldIt) {
+  const ModelFacts model = model_of(12, 100_MiB);  // needs 1440 MiB
+  const std::vector<DeviceView> devices = {device_of("a", 800_MiB, model),
+                                           device_of("b", 750_MiB, model),
+                                           device_of("c", 600_MiB, model)};
+  EXPECT_EQ(place({.model = model}, devices)->ranks.size(), 2u);
+  EXPECT_EQ(place({.model = model, .min_devices = 3}, devices)->ranks.size(), 3u);
+}
+
+TEST(PlacementTest, EveryRankHasALayer) {
+  const ModelFacts model = model_of(4, 10_MiB);
+  const auto plan = place(
+      {.model = model, .min_devices = 3},
+      {device_of("a", 900_GiB, model), device_of("b", 1_GiB, model), device_of("c", 1_GiB, model)});
+  ASSERT_TRUE(plan.ok());
+  EXPECT_THAT(layers_of(*plan), ElementsAre(2, 1, 1));
+}
+
+TEST(PlacementTest, EmbeddingAndHeadCountWhereTheyLie) {
+  // Evenly shared, each would hold five layers; but the embedding is as large as four of them.
+  const ModelFacts model = model_of(10, 100_MiB, 400_MiB, 100_MiB);
+  const auto plan = place({.model = model, .min_devices = 2},
+                          {device_of("a", 960_MiB, model), device_of("b", 960_MiB, model)});
+  ASSERT_TRUE(plan.ok()) << plan.error().message();
+  EXPECT_THAT(layers_of(*plan), ElementsAre(4, 6));
+  EXPECT_EQ(plan->ranks[0].memory_bytes, 960_MiB);
+  EXPECT_EQ(plan->ranks[1].memory_bytes, 840_MiB);
+  EXPECT_FALSE(place({.model = model, .min_devices = 2},
+                     {device_of("a", 800_MiB, model), device_of("b", 800_MiB, model)})
+                   .ok());
+}
+
+TEST(PlacementTest, ContextCostsMemory) {
+  const ModelFacts model = model_of(10, 100_MiB);
+  const std::vector<DeviceView> devices = {device_of("a", 1250_MiB, model)};
+  EXPECT_TRUE(place({.model = model}, devices).ok());
+  EXPECT_TRUE(place({.model = model, .context_tokens = 4096}, devices).ok());
+  const auto much = place({.model = model, .context_tokens = 131072}, devices);
+  ASSERT_FALSE(much.ok());
+  EXPECT_EQ(much.error().code(), Code::kResourceExhausted);
+  EXPECT_EQ(
+      much.error().message(),
+      "ember needs 2.42 GiB of memory and the 1 device that can hold it has 1.22 GiB available");
+}
+
+TEST(PlacementTest, SaysWhatIsMissing) {
+  const ModelFacts model = model_of(4, 10_MiB);
+  DeviceView offline = device_of("b", 1_GiB, model);
+  offline.status = DeviceStatus::kOffline;
+  DeviceView suspect = device_of("c", 1_GiB, model);
+  suspect.status = DeviceStatus::kSuspect;
+  DeviceView without = device_of("d", 1_GiB, model);
+  without.facts.models.clear();
+  const DeviceView good = device_of("a", 1_GiB, model);
+
+  const auto message = [&](int min_devices, const std::vector<DeviceView>& devices) {
+    const auto plan = place({.model = model, .min_devices = min_devices}, devices);
+    return plan.ok() ? "" : plan.error().message();
+  };
+  EXPECT_EQ(message(2, {good, offline, suspect}), "ember needs 2 devices and 1 is online");
+  EXPECT_EQ(message(1, {}), "ember needs 1 device and 0 are online");
+  EXPECT_EQ(message(2, {good, without}),
+            "ember needs 2 devices and 1 of the 2 online has its files");
+  EXPECT_EQ(message(5, {good}), "ember has 4 layers and can use 4 devices at most, not 5");
+  EXPECT_EQ(place({.model = model, .min_devices = 5}, {good}).error().code(),
+            Code::kInvalidArgument);
+  EXPECT_EQ(place({.model = model, .min_devices = 0}, {good}).error().code(),
+            Code::kInvalidArgument);
+}
+
+TEST(PlacementTest, OtherFilesUnderTheSameNameDoNotCount) {
+  const ModelFacts model = model_of(4, 10_MiB);
+  ModelFacts other = model;
+  other.encoding = "Q4_0";
+  const auto plan = place({.model = model, .min_devices = 2},
+                          {device_of("a", 1_GiB, model), device_of("b", 1_GiB, other)});
+  EXPECT_FALSE(plan.ok());
+}
+
+TEST(PlacementTest, HostileSizesAreRefused) {
+  ModelFacts model = model_of(4, INT64_MAX, INT64_MAX, INT64_MAX);
+  EXPECT_EQ(
+      place({.model = model, .context_tokens = INT64_MAX}, {device_of("a", INT64_MAX / 2, model)})
+          .error()
+          .code(),
+      Code::kResourceExhausted);
+  for (const int layers : {0, -1}) {
+    EXPECT_EQ(place({.model = model_of(layers, 1)}, {}).error().code(), Code::kInvalidArgument);
+  }
+  EXPECT_EQ(place({.model = model_of(4, -1)}, {}).error().code(), Code::kInvalidArgument);
+}
+
+// Whatever the devices: a plan covers every layer once, fits, and does not depend on the order of
+// the input.
+TEST(PlacementTest, PlansHoldForAnyDevices) {
+  std::mt19937 random(7);
+  int planned = 0;
+  for (int round = 0; round < 2000; ++round) {
+    const ModelFacts model =
+        model_of(1 + static_cast<int>(random() % 40), (1 + random() % 200) * 1_MiB,
+                 random() % 500 * 1_MiB, random() % 500 * 1_MiB);
+    std::vector<DeviceView> devices;
+    for (unsigned i = 0; i < 1 + random() % 6; ++i) {
+      devices.push_back(
+          device_of(std::string(1, static_cast<char>('a' + i)), random() % 4000 * 1_MiB, model));
+    }
+    const PlacementRequest request{.model = model,
+                                   .min_devices = 1 + static_cast<int>(random() % 3)};
+    const auto plan = place(request, devices);
+    std::shuffle(devices.begin(), devices.end(), random);
+    const auto again = place(request, devices);
+    ASSERT_EQ(plan.ok(), again.ok());
+    if (!plan.ok()) continue;
+    ++planned;
+    EXPECT_EQ(order_of(*plan), order_of(*again));
+    EXPECT_EQ(layers_of(*plan), layers_of(*again));
+    EXPECT_GE(plan->ranks.size(), static_cast<size_t>(request.min_devices));
+    int next = 0;
+    int64_t available = INT64_MAX;
+    for (const RankPlan& rank : plan->ranks) {
+      EXPECT_EQ(rank.layer_begin, next);
+      EXPECT_GT(rank.layer_end, rank.layer_begin);
+      next = rank.layer_end;
+      const auto device = std::find_if(
+          devices.begin(), devices.end(),
+          [&](const DeviceView& candidate) { return candidate.facts.id == rank.device; });
+      EXPECT_LE(rank.memory_bytes, device->facts.memory_available_bytes);
+      EXPECT_LE(device->facts.memory_available_bytes, available);  // biggest first
+      available = device->facts.memory_available_bytes;
+    }
+    EXPECT_EQ(next, model.layers);
+  }
+  EXPECT_GT(planned, 500);
+}
+
+}  // namespace
+}  // namespace hearth::cluster
