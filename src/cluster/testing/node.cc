@@ -44,7 +44,7 @@ int run(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", cluster.error().message().c_str());
     return 1;
   }
-  std::printf("port=%d\n", (*cluster)->port());
+  std::fprintf(stdout, "port=%d\n", (*cluster)->port());
   std::atomic<bool> ended = false;
   std::thread reader([&ended] {
     while (std::cin.get() != EOF) {
@@ -54,7 +54,7 @@ int run(int argc, char** argv) {
   std::string last;
   while (!ended) {
     if (const std::string line = describe((*cluster)->view()); line != last) {
-      std::printf("%s\n", line.c_str());
+      std::fprintf(stdout, "%s\n", line.c_str());
       std::fflush(stdout);
       last = line;
     }
