@@ -16,7 +16,7 @@
 namespace hearth::engine {
 
 enum class Precision {
-  kDefault,  // activations may be quantised to 8 bits against quantised weights
+  kDefault,  // activations may be quantised (to 15 bits) against quantised weights; KV cache in bf16
   kExact,    // float32 throughout; the result does not depend on the batch it was computed in
 };
 

@@ -30,7 +30,7 @@ TEST(ThreadPool, EveryWorkerRunsOnceAndSeesWhatOthersWroteBeforeABarrier) {
     ASSERT_TRUE(pool.ok());
     std::vector<int> values(threads, 0);
     std::vector<int> sums(threads, 0);
-    for (int round = 1; round <= 200; ++round) {
+    for (int round = 1; round <= 50; ++round) {
       (*pool)->run([&](Worker& worker) {
         EXPECT_EQ(worker.count(), threads);
         for (int step = 0; step < 3; ++step) {

@@ -9,7 +9,7 @@ namespace hearth::engine::kernels::HEARTH_ISA_NAMESPACE {
 namespace {
 
 // Bytes ahead of the weights in use: the distance that hides the memory's latency at full rate.
-constexpr int kPrefetchBytes = 2048;
+constexpr int kPrefetchBytes = 4096;
 
 // Weights: load() gives kStep columns from column k on, for 16 rows; scale() what multiplies the
 // kScaleColumns columns from k on (0: no scales).

@@ -1,0 +1,142 @@
+// Kernels alone, on one thread: bytes of weights (or of cached keys and values) per second, and
+// multiply-adds per second, for every instruction set that this machine supports.
+//   hearth_bench_kernels --benchmark_filter=avx512/Q8_0
+#include "engine/kernels/kernels.h"
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "engine/kernels/isa.h"
+#include "engine/tensor/buffer.h"
+#include "engine/tensor/packed_matrix.h"
+
+namespace hearth::engine {
+namespace {
+
+using kernels::Isa;
+using kernels::kGroup;
+using kernels::kTileRows;
+
+constexpr int64_t kColumns = 4096;
+constexpr int64_t kBytesMin = 96 << 20;  // beyond any cache of the machines this is meant for
+
+// Numbers do not matter, their bytes do; zeros would read one page over and over.
+Buffer filled(int64_t bytes) {
+  Buffer buffer = Buffer::allocate(bytes).value();
+  auto* words = reinterpret_cast<uint32_t*>(buffer.data());
+  for (int64_t i = 0; i < bytes / 4; ++i)
+    words[i] = static_cast<uint32_t>(i) * 2654435761u & 0x37ff37ff;
+  return buffer;
+}
+
+// rows of activations times a matrix of at least kBytesMin.
+void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
+  const int m = static_cast<int>(state.range(0));
+  PackedMatrix matrix;
+  matrix.encoding = encoding;
+  matrix.rows = 16;
+  matrix.columns = kColumns;
+  matrix.rows = (kBytesMin / matrix.block_bytes() + 1) * 16;
+  const Buffer weights = filled(matrix.bytes());
+  std::vector<float> rows(m * kColumns);
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = std::sin(static_cast<float>(i));
+  std::vector<float> x(rows.size());
+  std::vector<std::byte> xq(rows.size() / 4 * kernels::kQuadBytes);
+  std::vector<float> scales(rows.size() / kGroup);
+  std::vector<int32_t> sums(rows.size() / kernels::kHalfGroup);
+  for (int r = 0; r < m; r += kTileRows) {
+    const int64_t at = r * kColumns;
+    const int n = std::min(kTileRows, m - r);
+    isa->kernels->tile_f32(&rows[at], n, kColumns, &x[at]);
+    isa->kernels->tile_q(&rows[at], n, kColumns, &xq[at / 4 * kernels::kQuadBytes],
+                         &scales[at / kGroup], &sums[at / kernels::kHalfGroup]);
+  }
+  std::vector<float> out(m * matrix.rows);
+  const auto index = static_cast<int>(encoding);
+  const auto function =
+      matrix.quantised() ? isa->kernels->matmul_q[index] : isa->kernels->matmul[index];
+  for (auto _ : state) {
+    function({.weights = weights.data(),
+              .block_bytes = matrix.block_bytes(),
+              .columns = kColumns,
+              .rows = m,
+              .x = x.data(),
+              .xq = xq.data(),
+              .xq_scales = scales.data(),
+              .xq_sums = sums.data(),
+              .out = out.data(),
+              .out_stride = matrix.rows,
+              .out_columns = matrix.rows,
+              .block_end = matrix.blocks()});
+  }
+  state.SetBytesProcessed(state.iterations() * matrix.bytes());
+  state.counters["mac"] = benchmark::Counter(static_cast<double>(m * matrix.rows * kColumns),
+                                             benchmark::Counter::kIsIterationInvariantRate);
+}
+
+// `queries` heads over one KV head of 16,384 tokens.
+void attention(benchmark::State& state, const Isa* isa, bool bf16) {
+  constexpr int kHeadDim = 128;
+  constexpr int kTokens = 16384;
+  const int count = static_cast<int>(state.range(0));
+  const int64_t page_bytes = int64_t{kernels::kPageTokens} * kHeadDim * 2 * (bf16 ? 2 : 4);
+  std::vector<int32_t> table(kTokens / kernels::kPageTokens);
+  for (size_t i = 0; i < table.size(); ++i) table[i] = static_cast<int32_t>(i);
+  const Buffer pool = filled(page_bytes * static_cast<int64_t>(table.size()));
+  std::vector<float> queries(count * kHeadDim, 0.01f);
+  std::vector<float> outputs(queries.size());
+  std::vector<const float*> query_rows;
+  std::vector<float*> output_rows;
+  for (int i = 0; i < count; ++i) {
+    query_rows.push_back(&queries[i * kHeadDim]);
+    output_rows.push_back(&outputs[i * kHeadDim]);
+  }
+  const std::vector<int> lengths(count, kTokens);
+  const auto function = bf16 ? isa->kernels->attention_bf16 : isa->kernels->attention_f32;
+  for (auto _ : state) {
+    function({.queries = query_rows.data(),
+              .outputs = output_rows.data(),
+              .lengths = lengths.data(),
+              .count = count,
+              .head_dim = kHeadDim,
+              .scale = 0.1f,
+              .pool = pool.data(),
+              .table = table.data(),
+              .page_bytes = page_bytes});
+  }
+  state.SetBytesProcessed(state.iterations() * pool.bytes());
+  state.counters["mac"] = benchmark::Counter(2.0 * count * kTokens * kHeadDim,
+                                             benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void register_all() {
+  for (const Isa& isa : kernels::isas()) {
+    if (!isa.supported()) continue;
+    const bool reference = isa.priority == 0;  // too slow for many rows
+    for (const Encoding encoding : {Encoding::kF32, Encoding::kF16, Encoding::kBF16,
+                                    Encoding::kQ8_0, Encoding::kQ4_0, Encoding::kQ6_K}) {
+      const std::string name = std::string(isa.name) + "/" + std::string(to_string(encoding));
+      auto* bench = benchmark::RegisterBenchmark(name.c_str(), matmul, &isa, encoding)->Arg(1);
+      if (!reference) bench->Arg(4)->Arg(8)->Arg(64);
+    }
+    for (const bool bf16 : {true, false}) {
+      const std::string name = std::string(isa.name) + "/attention_" + (bf16 ? "bf16" : "f32");
+      benchmark::RegisterBenchmark(name.c_str(), attention, &isa, bf16)->Arg(1)->Arg(4)->Arg(8);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hearth::engine
+
+int main(int argc, char** argv) {
+  hearth::engine::register_all();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
