@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "engine/formats/encoding.h"
+#include "engine/tokenizer/unicode.h"
 
 namespace hearth::engine {
 namespace {
@@ -126,6 +127,17 @@ class Cursor {
     return bytes_.subspan(position_ - count, count);
   }
 
+  // A name: UTF-8 of a sensible length, so that messages may quote it.
+  Result<std::string_view> name(std::string_view what) {
+    const uint64_t at = position_;
+    HEARTH_TRY(const std::string_view name, text(what));
+    if (name.empty() || name.size() > kNameBytesMax || !is_valid_utf8(name)) {
+      return corrupt(at, fmt::format("{} of {} bytes, expected 1 to {} bytes of UTF-8", what,
+                                     name.size(), kNameBytesMax));
+    }
+    return name;
+  }
+
   // REQUIRES: the result's use stops before the file is unmapped.
   Result<std::string_view> text(std::string_view what) {
     HEARTH_TRY(const uint64_t length, read<uint64_t>(what));
@@ -198,8 +210,7 @@ Result<TensorEntry> read_tensor(Cursor& cursor) {
     return cursor.corrupt(entry.entry_position,
                           fmt::format("tensor {}: {}", entry.tensor.name, what));
   };
-  HEARTH_TRY(const std::string_view name, cursor.text("tensor name"));
-  if (name.empty() || name.size() > kNameBytesMax) return corrupt("a name of unusual length");
+  HEARTH_TRY(const std::string_view name, cursor.name("tensor name"));
   entry.tensor.name = name;
   HEARTH_TRY(const uint32_t dimensions, cursor.read<uint32_t>("number of dimensions"));
   if (dimensions > 4) return corrupt(fmt::format("{} dimensions, expected 0 to 4", dimensions));
@@ -287,9 +298,7 @@ Result<GgufFile> GgufFile::parse(std::span<const std::byte> bytes, std::string f
   HEARTH_TRY(const uint64_t value_count, cursor.count("metadata count", 13, kValuesMax));
   for (uint64_t i = 0; i < value_count; ++i) {
     const uint64_t at = cursor.position();
-    HEARTH_TRY(const std::string_view key, cursor.text("key"));
-    if (key.empty() || key.size() > kNameBytesMax)
-      return cursor.corrupt(at, "a key of unusual length");
+    HEARTH_TRY(const std::string_view key, cursor.name("key"));
     Result<GgufValue> value = read_value(cursor);
     if (!value.ok()) return value.error().context("key " + std::string(key));
     if (!result.values_.emplace(key, *value).second) {
@@ -401,7 +410,9 @@ Result<std::string_view> GgufFile::text(std::string_view key) const {
     return wrong(key, "a string");
   }
   const std::span<const std::byte> bytes = found->second.bytes.subspan(sizeof(uint64_t));
-  return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (!is_valid_utf8(text)) return wrong(key, "UTF-8");
+  return text;
 }
 
 Result<std::string_view> GgufFile::text_or(std::string_view key, std::string_view fallback) const {
@@ -419,6 +430,7 @@ Result<std::vector<std::string_view>> GgufFile::texts(std::string_view key) cons
   texts.reserve(found->second.count);
   for (uint64_t i = 0; i < found->second.count; ++i) {
     HEARTH_TRY(const std::string_view text, cursor.text("string"));
+    if (!is_valid_utf8(text)) return wrong(key, "UTF-8");
     texts.push_back(text);
   }
   return texts;

@@ -154,6 +154,27 @@ TEST(Gguf, BadMetadataIsRefused) {
   EXPECT_THAT(corrupt(alignment.build()), HasSubstr("general.alignment: expected a power of two"));
 }
 
+TEST(Gguf, TextsAreUtf8) {
+  GgufBuilder key;
+  key.add_int("a\xff", 1);
+  EXPECT_THAT(corrupt(key.build()), HasSubstr("key of 2 bytes"));
+  GgufBuilder tensor;
+  tensor.add_tensor("\xff", {4}, 0, 16);
+  EXPECT_THAT(corrupt(tensor.build()), HasSubstr("tensor name of 1 bytes"));
+  GgufBuilder empty;
+  empty.add_int("", 1);
+  EXPECT_THAT(corrupt(empty.build()), HasSubstr("key of 0 bytes"));
+  GgufBuilder value;
+  value.add_text("a", "\xff");
+  value.add_texts("b", {"x", "\xff"});
+  value.add_tensor("t", {4}, 0, 16);
+  const std::string file = value.build();
+  const auto gguf = GgufFile::parse(bytes_of(file), "f");
+  ASSERT_TRUE(gguf.ok());
+  EXPECT_THAT(gguf->text("a").error().message(), HasSubstr("key a: expected UTF-8"));
+  EXPECT_THAT(gguf->texts("b").error().message(), HasSubstr("key b: expected UTF-8"));
+}
+
 TEST(Gguf, BadTensorsAreRefused) {
   const auto with = [](const std::vector<uint64_t>& dimensions, uint32_t type, uint64_t offset) {
     GgufBuilder builder;

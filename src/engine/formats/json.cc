@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/formats/mapped_file.h"
+#include "engine/tokenizer/unicode.h"
 
 namespace hearth::engine {
 namespace {
@@ -65,9 +66,9 @@ Result<json> parse_json(std::string_view text, const std::string& file, const Js
     // what() is "[json.exception.parse_error.101] parse error at line 1, column 2: ...".
     const std::string_view what = e.what();
     const size_t begin = what.find("] ");
-    return Error(
-        Code::kCorrupt,
-        file + ": " + std::string(begin == std::string_view::npos ? what : what.substr(begin + 2)));
+    std::string storage;  // what() quotes the text, whatever its bytes
+    const std::string_view reason = begin == std::string_view::npos ? what : what.substr(begin + 2);
+    return Error(Code::kCorrupt, file + ": " + std::string(valid_utf8(reason, storage)));
   }
 }
 

@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/tokenizer/unicode.h"
+
 namespace hearth::engine {
 namespace {
 
@@ -37,7 +39,7 @@ TEST(Json, ValuesAndBytesAreBounded) {
 TEST(Json, SyntaxErrorsNameThePlace) {
   EXPECT_THAT(error_of("{\"a\": }"), HasSubstr("column 7"));
   error_of("");
-  error_of("[\"\xff\"]");
+  EXPECT_TRUE(is_valid_utf8(error_of("[\"\xff\"]")));
   error_of("[1] x");
 }
 

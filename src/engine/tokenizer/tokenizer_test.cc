@@ -4,17 +4,21 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "engine/formats/test_files.h"
+#include "engine/model_files.h"
 
 namespace hearth::engine {
 namespace {
 
 using nlohmann::json;
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 constexpr const char* kNames[] = {"llama3", "qwen2", "deepseek_v3", "o200k"};
 
@@ -270,6 +274,51 @@ TEST(Tokenizer, GgufProblemsAreNamed) {
   merges.add_texts("tokenizer.ggml.tokens", {"a", "b"});
   merges.add_texts("tokenizer.ggml.merges", {"ab"});
   EXPECT_THAT(refused(merges, Code::kCorrupt), HasSubstr("tokenizer.ggml.merges"));
+}
+
+TEST(Tokenizer, GgufTokenTypesDecideWhatATokenIs) {
+  const TemporaryFolder folder;
+  GgufBuilder builder;
+  builder.add_text("tokenizer.ggml.model", "gpt2");
+  builder.add_text("tokenizer.ggml.pre", "gpt-2");
+  builder.add_texts("tokenizer.ggml.tokens", {"a", "b", "ab", "<c>", "<u>", "<unused>", "\u0120"});
+  builder.add_ints("tokenizer.ggml.token_type", {1, 1, 1, 3, 4, 5, 1});
+  builder.add_texts("tokenizer.ggml.merges", {"a b", "a a"});  // "aa" is no token
+  builder.add_int("tokenizer.ggml.bos_token_id", 3);
+  builder.add_int("tokenizer.ggml.eos_token_id", 4);
+  builder.add("tokenizer.ggml.add_bos_token", 7, "\x01");
+  builder.add("tokenizer.ggml.add_eos_token", 7, "\x01");
+  const auto tokenizer = load(folder.write("t.gguf", builder.build()));
+  ASSERT_TRUE(tokenizer);
+  EXPECT_THAT(tokenizer->encode("ab aa<c><u>", true), ElementsAre(3, 2, 6, 0, 0, 3, 4, 4));
+  EXPECT_THAT(tokenizer->encode("<unused>", false), Not(Contains(5)));
+  EXPECT_TRUE(tokenizer->is_special(3));
+  EXPECT_FALSE(tokenizer->is_special(4));
+  EXPECT_EQ(tokenizer->decode({3, 2, 6, 0, 4}, true), "ab a<u>");
+}
+
+TEST(Tokenizer, ServesManyThreads) {
+  const auto tokenizer = load(folder_of("o200k"));
+  ASSERT_TRUE(tokenizer);
+  const std::string text = read_file(folder_of("o200k") + "/cases.json");
+  const auto expected = tokenizer->encode(text, true);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] { EXPECT_EQ(tokenizer->encode(text, true), expected); });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST(Tokenizer, EmberEndsWhereItsTokenizerSays) {
+  const std::string ember = std::string(HEARTH_SOURCE_DIR) + "/models/ember";
+  const auto tokenizer = load(ember);
+  const auto files = ModelFiles::open(ember);
+  ASSERT_TRUE(tokenizer && files.ok());
+  EXPECT_THAT((*files)->spec().eos_ids, ElementsAre(tokenizer->id_of("<|im_end|>").value()));
+  EXPECT_EQ((*files)->eos_token(), "<|im_end|>");
+  EXPECT_EQ((*files)->spec().bos_id, -1);
+  EXPECT_EQ((*files)->spec().vocab, tokenizer->size());
+  EXPECT_THAT((*files)->chat_template(), HasSubstr("<|im_start|>"));
 }
 
 TEST(Tokenizer, ReadsGoldenGguf) {

@@ -63,6 +63,11 @@ std::string_view valid_utf8(std::string_view text, std::string& storage) {
   return storage;
 }
 
+bool is_valid_utf8(std::string_view text) {
+  std::string storage;
+  return valid_utf8(text, storage).data() == text.data();
+}
+
 size_t character_bytes(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
   return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;

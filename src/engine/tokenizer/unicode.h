@@ -11,6 +11,8 @@ namespace hearth::engine {
 // Substitution").
 std::string_view valid_utf8(std::string_view text, std::string& storage);
 
+bool is_valid_utf8(std::string_view text);
+
 // Bytes of the character that starts at `text[0]`. REQUIRES: valid UTF-8, not empty.
 size_t character_bytes(std::string_view text);
 
