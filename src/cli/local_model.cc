@@ -156,6 +156,7 @@ void add_local_model_options(CLI::App& app, LocalModelOptions* options) {
   app.add_option("--precision", options->precision, "exact: float32 throughout")
       ->transform(CLI::CheckedTransformer(std::map<std::string, engine::Precision>{
           {"default", engine::Precision::kDefault}, {"exact", engine::Precision::kExact}}))
+      ->type_name("default|exact")
       ->default_str("default");
   app.add_option("--threads", options->threads, "Threads of every rank; default: one per core")
       ->check(CLI::Range(1, 1024));

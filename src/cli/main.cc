@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -40,6 +41,15 @@ int run(std::vector<std::string> arguments) {
   }
 
   arguments = with_default_command(std::move(arguments));
+  const bool known = arguments.front().starts_with('-') ||
+                     std::any_of(actions.begin(), actions.end(), [&](const auto& action) {
+                       return action.first->get_name() == arguments.front();
+                     });
+  if (!known) {
+    std::fprintf(stderr, "hearth: there is no command '%s'; see hearth --help\n",
+                 arguments.front().c_str());
+    return kWrongUsage;
+  }
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   try {
     app.parse(reversed);
