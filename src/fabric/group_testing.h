@@ -19,8 +19,7 @@ struct Way {
   std::string ucx_tls;    // UCX_TLS while it runs, "" to leave it alone
 };
 
-// All of this build. UCX is left out under ThreadSanitizer: it is not instrumented, so that its own
-// locks and atomics look like races. The code above and beside it runs there over tcp and memory.
+// Those that this build has.
 std::vector<Way> all_ways();
 std::vector<Way> socket_ways();
 

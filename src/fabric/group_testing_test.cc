@@ -10,13 +10,11 @@ namespace hearth::fabric::testing {
 
 std::vector<Way> socket_ways() {
   std::vector<Way> ways = {{"tcp", "tcp", ""}};
-#ifndef __SANITIZE_THREAD__
   if (has_ucx()) {
     ways.push_back({"ucx", "ucx", ""});
     ways.push_back({"ucx_over_tcp", "ucx", "tcp,self"});
     ways.push_back({"shm", "shm", ""});
   }
-#endif
   return ways;
 }
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "fabric/inbox/inbox.h"
+#include "fabric/common/inbox.h"
 #include "fabric/rendezvous/bond.h"
 #include "fabric/transport.h"
 

@@ -242,6 +242,10 @@ long read_some(const Socket& socket, void* data, size_t bytes) {
   return errno == EWOULDBLOCK || errno == EINTR ? -EAGAIN : -errno;
 }
 
+void fix_send_buffer(const Socket& socket, int bytes) {
+  ::setsockopt(socket.fd(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
+
 bool all_delivered(const Socket& socket) {
   int waiting = 0;
 #if defined(__linux__)

@@ -89,6 +89,9 @@ long write_some(const Socket& socket, std::span<iovec> parts);
 // nothing).
 long read_some(const Socket& socket, void* data, size_t bytes);
 
+// Fixes the size of the send buffer, which the system otherwise grows as it finds fit.
+void fix_send_buffer(const Socket& socket, int bytes);
+
 // Whether the other side's system has all that was written. Also true when that cannot be known.
 bool all_delivered(const Socket& socket);
 

@@ -20,10 +20,12 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kSpin = 100us;
 constexpr auto kDeliverWithin = 500ms;
 // Payloads that still miss this much are read in place, smaller rests through the buffer.
 constexpr size_t kInPlaceBytes = 16 * 1024;
+// Within a host there is no delay to fill. A small buffer lets the receiver copy what is still in
+// the processor's cache: a megabyte passes in a fifth of the time.
+constexpr int kSameHostBufferBytes = 128 * 1024;
 // While spinning for one peer, how often the others are looked at.
 constexpr int kOthersEvery = 16;
 
@@ -78,7 +80,10 @@ Result<void> TcpTransport::connect(int rank, std::span<const std::string> addres
   peers_.resize(addresses.size());
   for (size_t i = 0; i < peers_.size(); ++i) {
     peers_[i].socket = std::move((*sockets)[i]);
-    if (peers_[i].socket) peers_[i].buffer.reset(new std::byte[kBufferBytes]);
+    const Socket& socket = peers_[i].socket;
+    if (!socket) continue;
+    peers_[i].buffer.reset(new std::byte[kBufferBytes]);
+    if (local_host(socket) == peer_host(socket)) fix_send_buffer(socket, kSameHostBufferBytes);
   }
   return {};
 }
@@ -120,7 +125,7 @@ Result<size_t> TcpTransport::recv(int from, Tag tag, Destination into) {
     return message->copy_to(into);
   }
   posted_ = Posted{.peer = from, .tag = tag, .into = into};
-  auto give_up = Clock::now() + kSpin;
+  patience_.renew();
   for (int spins = 0;; ++spins) {
     advance(from);
     Result<void> going = aborted();
@@ -140,12 +145,10 @@ Result<size_t> TcpTransport::recv(int from, Tag tag, Destination into) {
       return result;
     }
     if (peers_.size() > 2 && spins % kOthersEvery == kOthersEvery - 1) advance_all();
-    if (Clock::now() >= give_up) {
+    if (!patience_.spin()) {
       sleep(-1);
       advance_all();
-      give_up = Clock::now() + kSpin;
-    } else {
-      std::this_thread::yield();
+      patience_.renew();
     }
   }
 }

@@ -1,6 +1,5 @@
 // Messages over one TCP connection per pair of ranks. Frame: length, tag, payload;
-// docs/protocols.md, "TCP data connection". Waiting spins for 100 us, because most answers come
-// within, and then polls.
+// docs/protocols.md, "TCP data connection".
 #pragma once
 
 #include <array>
@@ -11,7 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "fabric/inbox/inbox.h"
+#include "fabric/common/inbox.h"
+#include "fabric/common/patience.h"
 #include "fabric/rendezvous/socket.h"
 #include "fabric/transport.h"
 
@@ -87,6 +87,7 @@ class TcpTransport final : public Transport {
   Socket listener_;
   std::vector<Peer> peers_;  // by rank; own entry has no socket
   std::optional<Posted> posted_;
+  Patience patience_{Patience::WhenCrowded::kSleep};
 
   std::atomic<bool> aborted_ = false;
   mutable std::mutex mutex_;  // guards reason_

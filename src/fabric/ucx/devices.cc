@@ -53,6 +53,10 @@ std::string interface_of(const std::string& host) {
   return name;
 }
 
+bool is_own_address(const std::string& host) {
+  return host.starts_with("127.") || !interface_of(host).empty();
+}
+
 std::string net_devices(std::span<const std::string> local_hosts, const std::string& sysfs) {
   std::set<std::string> devices;
   for (const std::string& host : local_hosts) {

@@ -11,6 +11,9 @@ namespace hearth::fabric {
 // The interface that has the numeric address `host`, empty when none has.
 std::string interface_of(const std::string& host);
 
+// Whether `host` is an address of this machine, in this network namespace.
+bool is_own_address(const std::string& host);
+
 // UCX_NET_DEVICES for reaching peers from `local_hosts` (empty entries are skipped): their
 // interfaces, and the RDMA ports behind these, "eth0,mlx5_0:1". Empty when nothing is known.
 // `sysfs` is /sys.

@@ -19,7 +19,7 @@ namespace hearth::fabric {
   X(ucp_cleanup)                    \
   X(ucp_worker_create)              \
   X(ucp_worker_destroy)             \
-  X(ucp_worker_get_address)         \
+  X(ucp_worker_query)               \
   X(ucp_worker_release_address)     \
   X(ucp_worker_get_efd)             \
   X(ucp_worker_arm)                 \

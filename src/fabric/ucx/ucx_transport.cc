@@ -12,14 +12,15 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/limits.h"
-#include "fabric/inbox/inbox.h"
+#include "fabric/common/inbox.h"
+#include "fabric/common/patience.h"
 #include "fabric/rendezvous/hello.h"
 #include "fabric/rendezvous/socket.h"
+#include "fabric/ucx/devices.h"
 #include "fabric/ucx/library.h"
 #include "fabric/ucx/worker.h"
 
@@ -29,7 +30,6 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kSpin = 100us;
 constexpr auto kDeliverWithin = 100ms;
 constexpr auto kCloseWithin = 1s;
 // Up to this size a message is sent at once ("eager"); a larger one when the receiver pulls it.
@@ -55,6 +55,25 @@ uint64_t seal_of(const std::string& token, int from, int to) {
   std::memcpy(&seal, proof.data(), sizeof seal);
   return seal;
 }
+
+// Two worker addresses as one Transport::local_address.
+struct Addresses {
+  std::string near;  // over shared memory and networks
+  std::string far;   // over networks
+
+  // The first one's length in two bytes, then both.
+  std::string encode() const {
+    return fmt::format("{}{}{}{}", static_cast<char>(near.size() & 0xff),
+                       static_cast<char>(near.size() >> 8), near, far);
+  }
+  static Addresses decode(std::string_view bytes) {
+    if (bytes.size() < 2) return {};
+    const size_t split = static_cast<uint8_t>(bytes[0]) | static_cast<uint8_t>(bytes[1]) << 8;
+    bytes.remove_prefix(2);
+    return {std::string(bytes.substr(0, split)),
+            std::string(bytes.substr(std::min(split, bytes.size())))};
+  }
+};
 
 // A message that arrived before it was asked for. While `descriptor` is set it still lies with its
 // sender.
@@ -154,6 +173,7 @@ class UcxTransport final : public Transport {
   std::unique_ptr<UcxWorker> worker_;
   std::vector<Peer> peers_;  // by rank
   std::optional<Posted> posted_;
+  Patience patience_{Patience::WhenCrowded::kSleep};
   int at_senders_ = 0;  // arrivals with a descriptor
 
   std::atomic<bool> aborted_ = false;
@@ -172,7 +192,11 @@ Result<std::string> UcxTransport::local_address(std::span<const std::string> loc
   HEARTH_TRY(worker_, UcxWorker::make(ucx_, reach_, local_hosts));
   HEARTH_RETURN_IF_ERROR(listen(kHelloId, on_hello));
   HEARTH_RETURN_IF_ERROR(listen(kDataId, on_message));
-  return worker_->address();
+  // Shared memory only for peers at this machine's own addresses: between network namespaces it
+  // would connect, but a sleeping worker would not be woken.
+  HEARTH_TRY(const std::string near, worker_->address(0));
+  HEARTH_TRY(const std::string far, worker_->address(UCP_WORKER_ADDRESS_FLAG_NET_ONLY));
+  return Addresses{near, far}.encode();
 }
 
 Result<void> UcxTransport::listen(MessageId id, ucp_am_recv_callback_t callback) {
@@ -188,17 +212,28 @@ Result<void> UcxTransport::listen(MessageId id, ucp_am_recv_callback_t callback)
 }
 
 Result<void> UcxTransport::connect(int rank, std::span<const std::string> addresses,
-                                   std::span<const std::string>, const std::string& token,
+                                   std::span<const std::string> hosts, const std::string& token,
                                    int timeout_ms) {
   const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
   rank_ = rank;
   peers_ = std::vector<Peer>(addresses.size());
+  bool all_near = true;
   for (int peer = 0; peer < static_cast<int>(peers_.size()); ++peer) {
     peers_[peer].rank = peer;
     peers_[peer].send_seal = seal_of(token, rank_, peer);
     peers_[peer].recv_seal = seal_of(token, peer, rank_);
-    if (peer != rank_) HEARTH_RETURN_IF_ERROR(open(peer, addresses[peer]));
+    if (peer == rank_) continue;
+    const Addresses reachable = Addresses::decode(addresses[peer]);
+    const bool near = is_own_address(hosts[peer]);
+    all_near = all_near && near;
+    if (!near && reach_ == UcxReach::kSameHost) {
+      return Error(Code::kUnavailable,
+                   fmt::format("rank {} at {} shares no memory with this host", peer, hosts[peer]));
+    }
+    HEARTH_RETURN_IF_ERROR(open(peer, near ? reachable.near : reachable.far));
   }
+  // A sleeper on shared memory is woken through a socket.
+  if (all_near) patience_ = Patience(Patience::WhenCrowded::kSpin);
   // Connections of UCX come to be while both sides drive it. The second hello says that the first
   // has left, so that nobody stops driving while another still needs it.
   for (const Tag round : {1, 2}) {
@@ -225,6 +260,9 @@ Result<void> UcxTransport::open(int rank, const std::string& address) {
   params.err_mode = UCP_ERR_HANDLING_MODE_PEER;
   params.err_handler.cb = on_error;
   params.err_handler.arg = &peer;
+  if (address.empty()) {
+    return Error(Code::kUnavailable, fmt::format("rank {}: no address to reach it at", rank));
+  }
   const ucs_status_t status = ucx_.ucp_ep_create(worker_->handle(), &params, &peer.endpoint);
   if (status != UCS_OK)
     return Error(Code::kUnavailable, fmt::format("rank {}: {}", rank, text(status)));
@@ -418,25 +456,22 @@ void UcxTransport::pull_all() {
 
 template <class Done>
 Result<void> UcxTransport::drive(Done done, Clock::time_point deadline) {
-  auto give_up = Clock::now() + kSpin;
+  patience_.renew();
   while (!done()) {
     if (aborted_.load(std::memory_order_relaxed)) {
       close_all();
       return aborted();
     }
     pull_all();
-    const auto now = Clock::now();
     if (worker_->progress()) {
-      give_up = now + kSpin;
-    } else if (now >= deadline) {
-      return Error(Code::kDeadlineExceeded, "not in time");
-    } else if (now < give_up) {
-      std::this_thread::yield();
-    } else {
+      patience_.renew();
+    } else if (!patience_.spin()) {
+      const auto now = Clock::now();
+      if (now >= deadline) return Error(Code::kDeadlineExceeded, "not in time");
       const auto left = std::min<Clock::duration>(deadline - now, 1h);
       const auto left_ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
       worker_->sleep(alarm_, static_cast<int>(left_ms));
-      give_up = Clock::now() + kSpin;
+      patience_.renew();
     }
   }
   return {};

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdlib>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -86,21 +87,26 @@ UcxWorker::~UcxWorker() {
   if (context_ != nullptr) ucx_.ucp_cleanup(context_);
 }
 
-Result<std::string> UcxWorker::address() const {
-  ucp_address_t* address = nullptr;
-  size_t bytes = 0;
-  const ucs_status_t status = ucx_.ucp_worker_get_address(worker_, &address, &bytes);
+Result<std::string> UcxWorker::address(unsigned flags) const {
+  ucp_worker_attr_t attributes{};
+  attributes.field_mask = UCP_WORKER_ATTR_FIELD_ADDRESS | UCP_WORKER_ATTR_FIELD_ADDRESS_FLAGS;
+  attributes.address_flags = flags;
+  const ucs_status_t status = ucx_.ucp_worker_query(worker_, &attributes);
   if (status != UCS_OK) {
     return Error(Code::kUnavailable,
                  fmt::format("UCX: address: {}", ucx_.ucs_status_string(status)));
   }
-  std::string copy(reinterpret_cast<const char*>(address), bytes);
-  ucx_.ucp_worker_release_address(worker_, address);
+  std::string copy(reinterpret_cast<const char*>(attributes.address), attributes.address_length);
+  ucx_.ucp_worker_release_address(worker_, attributes.address);
   return copy;
 }
 
 void UcxWorker::sleep(const Alarm& alarm, int timeout_ms) const {
-  if (ucx_.ucp_worker_arm(worker_) != UCS_OK) return;  // busy: something has arrived since
+  if (ucx_.ucp_worker_arm(worker_) != UCS_OK) {
+    // Something has arrived since, or waits for room that nothing will announce.
+    std::this_thread::yield();
+    return;
+  }
   std::array<pollfd, 2> fds = {pollfd{.fd = event_fd_, .events = POLLIN},
                                pollfd{.fd = alarm.fd(), .events = POLLIN}};
   ::poll(fds.data(), fds.size(), timeout_ms);

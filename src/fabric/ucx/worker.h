@@ -22,8 +22,9 @@ class UcxWorker {
   ~UcxWorker();
 
   ucp_worker_h handle() const { return worker_; }
-  // How peers reach this worker.
-  Result<std::string> address() const;
+  // How peers reach this worker: over everything, or (UCP_WORKER_ADDRESS_FLAG_NET_ONLY) over
+  // networks only.
+  Result<std::string> address(unsigned flags) const;
 
   // Whether anything moved.
   bool progress() const { return ucx_.ucp_worker_progress(worker_) != 0; }

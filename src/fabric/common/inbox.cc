@@ -1,4 +1,4 @@
-#include "fabric/inbox/inbox.h"
+#include "fabric/common/inbox.h"
 
 #include <fmt/format.h>
 
