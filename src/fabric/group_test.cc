@@ -185,6 +185,54 @@ TEST_P(GroupOver, TooSmallABufferIsAnErrorAndLosesOnlyThatMessage) {
   });
 }
 
+// What is kept for later is bounded, and what was kept is still there after the refusal.
+TEST_P(GroupOver, TooMuchBeforeTheExpectedMessageIsRefused) {
+  Joined joined = join(2);
+  on_every_rank(&joined, [](Group& group) {
+    const auto large = pattern(16 << 20, 0);
+    if (group.rank() == 0) {
+      for (int i = 0; i < 6; ++i) ASSERT_OK(group.send(1, kA, large));
+      ASSERT_OK(group.send(1, kB, bytes_of("expected")));
+      return;
+    }
+    std::vector<std::byte> got;
+    const auto refused = group.recv(0, kB, &got);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), Code::kResourceExhausted);
+    for (int i = 0; i < 6; ++i) {
+      ASSERT_OK(group.recv(0, kA, &got));
+      ASSERT_TRUE(got == large);
+    }
+    ASSERT_OK(group.recv(0, kB, &got));
+    EXPECT_EQ(text_of(got), "expected");
+  });
+}
+
+// Rank 1 waits for rank 2 and so takes what rank 0 sends, up to the bound: then rank 0 waits.
+TEST_P(GroupOver, ASenderFarAheadWaitsForItsReceiver) {
+  Joined joined = join(3);
+  constexpr int kMessages = 200, kBoundMessages = 130;
+  std::atomic<int> sent = 0;
+  on_every_rank(&joined, [&](Group& group) {
+    const auto megabyte = pattern(1 << 20, 0);
+    std::vector<std::byte> got;
+    if (group.rank() == 0) {
+      for (; sent < kMessages; ++sent) ASSERT_OK(group.send(1, kA, megabyte));
+    } else if (group.rank() == 1) {
+      ASSERT_OK(group.recv(2, kB, &got));
+      for (int i = 0; i < kMessages; ++i) {
+        ASSERT_OK(group.recv(0, kA, &got));
+        ASSERT_TRUE(got == megabyte);
+      }
+    } else {
+      while (sent < 64) std::this_thread::sleep_for(1ms);
+      std::this_thread::sleep_for(300ms);
+      EXPECT_LT(sent, kBoundMessages);
+      ASSERT_OK(group.send(1, kB, {}));
+    }
+  });
+}
+
 TEST_P(GroupOver, BroadcastReachesEveryRankFromEveryRoot) {
   Joined joined = join(4);
   on_every_rank(&joined, [](Group& group) {

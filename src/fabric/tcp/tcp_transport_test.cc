@@ -110,21 +110,5 @@ TEST_F(TcpTransportAlone, BytesMayArriveOneByOne) {
   other.join();
 }
 
-// What is kept for later is bounded, and what was kept is still there after the refusal.
-TEST_F(TcpTransportAlone, TooMuchThatNobodyReceivesIsRefused) {
-  const std::string large(16 << 20, 'x');
-  std::thread other([&] {
-    for (int i = 0; i < 4; ++i) say(frame(large.size(), 1, large));
-    say(frame(1, 1, "y") + frame(1, 2, "z"));
-  });
-  const auto refused = hear(2);
-  other.join();
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code(), Code::kResourceExhausted);
-  for (int i = 0; i < 4; ++i) EXPECT_EQ(*hear(1), large);
-  EXPECT_EQ(*hear(1), "y");
-  EXPECT_EQ(*hear(2), "z");
-}
-
 }  // namespace
 }  // namespace hearth::fabric::testing

@@ -18,10 +18,10 @@
 #include "base/limits.h"
 #include "fabric/common/inbox.h"
 #include "fabric/common/patience.h"
-#include "fabric/rendezvous/hello.h"
 #include "fabric/rendezvous/socket.h"
 #include "fabric/ucx/devices.h"
 #include "fabric/ucx/library.h"
+#include "fabric/ucx/peer.h"
 #include "fabric/ucx/worker.h"
 
 namespace hearth::fabric {
@@ -31,7 +31,7 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kDeliverWithin = 100ms;
-constexpr auto kCloseWithin = 1s;
+constexpr auto kCloseWithin = 300ms;
 // Up to this size a message is sent at once ("eager"); a larger one when the receiver pulls it.
 constexpr size_t kEagerBytesMax = 1_MiB;
 // After this much sent at once the next message waits to be pulled: a sender far ahead of its
@@ -40,67 +40,12 @@ constexpr int64_t kEagerWindowBytes = 16_MiB;
 
 enum MessageId : unsigned { kHelloId, kDataId };
 
-// Precedes every message; byte order is the host's, as UCX's own is. `seal` proves that the sender
-// knows the group's token: UCX itself lets anyone connect.
-struct Header {
-  uint64_t seal;
-  uint32_t from;
-  uint32_t tag;
-};
-static_assert(sizeof(Header) == 16);
+using Addresses = UcxAddresses;
+using Arrival = UcxArrival;
+using Header = UcxHeader;
+using Peer = UcxPeer;
 
-uint64_t seal_of(const std::string& token, int from, int to) {
-  const std::string proof = prove(token, fmt::format("ucx {} to {}", from, to), "", "");
-  uint64_t seal;
-  std::memcpy(&seal, proof.data(), sizeof seal);
-  return seal;
-}
-
-// Two worker addresses as one Transport::local_address.
-struct Addresses {
-  std::string near;  // over shared memory and networks
-  std::string far;   // over networks
-
-  // The first one's length in two bytes, then both.
-  std::string encode() const {
-    return fmt::format("{}{}{}{}", static_cast<char>(near.size() & 0xff),
-                       static_cast<char>(near.size() >> 8), near, far);
-  }
-  static Addresses decode(std::string_view bytes) {
-    if (bytes.size() < 2) return {};
-    const size_t split = static_cast<uint8_t>(bytes[0]) | static_cast<uint8_t>(bytes[1]) << 8;
-    bytes.remove_prefix(2);
-    return {std::string(bytes.substr(0, split)),
-            std::string(bytes.substr(std::min(split, bytes.size())))};
-  }
-};
-
-// A message that arrived before it was asked for. While `descriptor` is set it still lies with its
-// sender.
-struct Arrival {
-  Tag tag;
-  size_t bytes;
-  void* descriptor = nullptr;  // to pull it with, once
-  void* pull = nullptr;        // the request that fills `message`; null when done
-  Message message{};
-};
-
-struct Peer {
-  int rank = 0;
-  ucp_ep_h endpoint = nullptr;
-  uint64_t send_seal = 0, recv_seal = 0;
-  Tag hellos = 0;  // heard from it
-  std::optional<Error> gone;
-  Header header{};              // of the message being sent
-  int64_t eager_bytes = 0;      // sent since a message was last pulled
-  std::list<Arrival> arrivals;  // oldest first
-  int64_t kept_bytes = 0;       // of arrivals whose bytes are here
-
-  bool full() const { return kept_bytes >= kUnclaimedBytesMax; }
-  void lose(const std::string& why) {
-    if (!gone) gone = Error(Code::kUnavailable, fmt::format("rank {}: {}", rank, why));
-  }
-};
+int64_t cost(size_t bytes) { return static_cast<int64_t>(bytes) + kUnclaimedOverheadBytes; }
 
 // The receive that is waiting.
 struct Posted {
@@ -109,8 +54,6 @@ struct Posted {
   Destination into;
   std::optional<Result<size_t>> result{};
 };
-
-int64_t cost(size_t bytes) { return static_cast<int64_t>(bytes) + kUnclaimedOverheadBytes; }
 
 class UcxTransport final : public Transport {
  public:
