@@ -26,13 +26,15 @@ std::string_view to_string(Encoding encoding);
 int block_elements(Encoding encoding);
 int block_bytes(Encoding encoding);
 
-// One tensor's bytes inside a mapped file. Row-major; `rows` x `columns`, a vector has rows == 1.
-// Valid while the ModelFiles it came from lives.
+// One tensor's bytes inside a file that is mapped read-only, so that a loader may give pages it has
+// read back to the system (madvise, MADV_DONTNEED). Row-major; `rows` x `columns`, a vector has
+// rows == 1. Valid while the ModelFiles it came from lives.
 struct TensorView {
   Encoding encoding = Encoding::kF32;
   int64_t rows = 0;
   int64_t columns = 0;
-  std::span<const std::byte> bytes;  // exactly rows * columns in the encoding; not necessarily aligned
+  std::span<const std::byte>
+      bytes;  // exactly rows * columns in the encoding; not necessarily aligned
 };
 
 // Immutable and thread-safe once open. Files are memory-mapped; a page is read when it is touched,

@@ -1,5 +1,5 @@
 // The generic kernels, compiled for one instruction set (flags: src/engine/CMakeLists.txt).
-// 16 registers: tiles of up to 3 rows.
+// 16 registers: tiles of up to 4 rows.
 #define HEARTH_TALL_TILES 0
 
 #include "engine/kernels/avx2/simd.h"

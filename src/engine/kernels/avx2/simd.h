@@ -25,7 +25,7 @@ struct I32x16 {
 };
 
 // Rows of a tile that the inner loops take at once: as many as the 16 registers hold.
-constexpr int kFloatRows = 3;
+constexpr int kFloatRows = 4;
 constexpr int kQuantRows = 3;
 constexpr int kQueryRows = 3;
 

@@ -11,45 +11,52 @@ namespace {
 // Rows that share a weight block while it is in the first-level cache.
 constexpr int kChunkRows = 64;
 
-// Adds the products of the columns [begin, end) to two partial sums a row, of even and of odd
-// columns: two chains, because one would wait for itself.
-template <class Format, int kRows>
-HEARTH_SIMD void add_products(const std::byte* block, int64_t columns, int64_t begin, int64_t end,
-                              const float* x, int64_t x_stride, F32x16 (&even)[kRows],
-                              F32x16 (&odd)[kRows]) {
+// Adds the products of the columns [begin, end) of kBlocks blocks, each to its own sums.
+template <class Format, int kRows, int kBlocks>
+HEARTH_SIMD void add_products(const MatmulArgs& args, const std::byte* first_block, int64_t begin,
+                              int64_t end, const float* x, int64_t x_stride,
+                              F32x16 (&sums)[kBlocks][kRows]) {
   for (int64_t k = begin; k < end; k += Format::kStep) {
-    F32x16 w[Format::kStep];
-    Format::load(block, columns, k, w);
-    for (int s = 0; s < Format::kStep; s += 2) {
-      const float* at = x + (k + s) * x_stride;
-      for (int i = 0; i < kRows; ++i) even[i] = fma(w[s], set1(at[i]), even[i]);
-      for (int i = 0; i < kRows; ++i) odd[i] = fma(w[s + 1], set1(at[x_stride + i]), odd[i]);
+    for (int b = 0; b < kBlocks; ++b) {
+      F32x16 w[Format::kStep];
+      Format::load(first_block + b * args.block_bytes, args.columns, k, w);
+      for (int s = 0; s < Format::kStep; ++s) {
+        const float* at = x + (k + s) * x_stride;
+        for (int i = 0; i < kRows; ++i) sums[b][i] = fma(w[s], set1(at[i]), sums[b][i]);
+      }
     }
   }
 }
 
-// One block times kRows rows, from `row` on, of a tile of `x_stride` rows.
-template <class Format, int kRows>
+// Consecutive blocks times kRows rows, from `row` on, of a tile of `x_stride` rows.
+// out [kBlocks][kRows]
+template <class Format, int kRows, int kBlocks>
 void block_product(const MatmulArgs& args, const std::byte* block, int64_t tile, int row,
-                   int64_t x_stride, F32x16* sums) {
+                   int64_t x_stride, F32x16* out) {
   const float* x = args.x + tile * kTileRows * args.columns + row;
-  F32x16 total[kRows];
-  F32x16 even[kRows];
-  F32x16 odd[kRows];
-  for (int i = 0; i < kRows; ++i) total[i] = even[i] = odd[i] = zero();
+  F32x16 total[kBlocks][kRows];
+  for (int b = 0; b < kBlocks; ++b) {
+    for (int i = 0; i < kRows; ++i) total[b][i] = zero();
+  }
   if constexpr (Format::kScaleColumns > 0) {
     for (int64_t k = 0; k < args.columns; k += Format::kScaleColumns) {
-      for (int i = 0; i < kRows; ++i) even[i] = odd[i] = zero();
-      add_products<Format, kRows>(block, args.columns, k, k + Format::kScaleColumns, x, x_stride,
-                                  even, odd);
-      const F32x16 scale = Format::scale(block, args.columns, k);
-      for (int i = 0; i < kRows; ++i) total[i] = fma(add(even[i], odd[i]), scale, total[i]);
+      F32x16 part[kBlocks][kRows];
+      for (int b = 0; b < kBlocks; ++b) {
+        for (int i = 0; i < kRows; ++i) part[b][i] = zero();
+      }
+      add_products<Format, kRows, kBlocks>(args, block, k, k + Format::kScaleColumns, x, x_stride,
+                                           part);
+      for (int b = 0; b < kBlocks; ++b) {
+        const F32x16 scale = Format::scale(block + b * args.block_bytes, args.columns, k);
+        for (int i = 0; i < kRows; ++i) total[b][i] = fma(part[b][i], scale, total[b][i]);
+      }
     }
   } else {
-    add_products<Format, kRows>(block, args.columns, 0, args.columns, x, x_stride, even, odd);
-    for (int i = 0; i < kRows; ++i) total[i] = add(even[i], odd[i]);
+    add_products<Format, kRows, kBlocks>(args, block, 0, args.columns, x, x_stride, total);
   }
-  for (int i = 0; i < kRows; ++i) sums[i] = total[i];
+  for (int b = 0; b < kBlocks; ++b) {
+    for (int i = 0; i < kRows; ++i) out[b * kRows + i] = total[b][i];
+  }
 }
 
 // One group's products as floats, before the group's scales: integers throughout but for the
@@ -83,7 +90,7 @@ HEARTH_SIMD void group_product(const std::byte* block, int64_t columns, int64_t 
 
 template <class Format, int kRows>
 void block_product_q(const MatmulArgs& args, const std::byte* block, int64_t tile, int row,
-                     int64_t x_stride, F32x16* sums) {
+                     int64_t x_stride, F32x16* out) {
   const int64_t groups = args.columns / kGroup;
   const int64_t first_row = tile * kTileRows;
   const std::byte* x = args.xq + (first_row * args.columns / 4 + row) * kQuadBytes;
@@ -102,30 +109,46 @@ void block_product_q(const MatmulArgs& args, const std::byte* block, int64_t til
     x_scales += x_stride;
     x_sums += 2 * x_stride;
   }
-  for (int i = 0; i < kRows; ++i) sums[i] = total[i];
+  for (int i = 0; i < kRows; ++i) out[i] = total[i];
 }
 
 using BlockProduct = void (*)(const MatmulArgs& args, const std::byte* block, int64_t tile, int row,
-                              int64_t x_stride, F32x16* sums);
+                              int64_t x_stride, F32x16* out);
+
+// Writes sums [blocks][n] to rows `row` .. row + n - 1 and the columns of blocks b and after.
+HEARTH_SIMD void store_sums(const MatmulArgs& args, const F32x16* sums, int row, int n, int64_t b,
+                            int blocks) {
+  for (int64_t column = b * kBlockRows; blocks > 0; --blocks, column += kBlockRows) {
+    const int64_t lanes = args.out_columns - column;
+    float* out = args.out + row * args.out_stride + column;
+    for (int i = 0; i < n; ++i, ++sums, out += args.out_stride) {
+      store_first(out, args.add ? add(load_first(out, lanes), *sums) : *sums, lanes);
+    }
+  }
+}
 
 // Blocks times rows. Rows go in chunks, so that a block is read from memory once a chunk and the
-// chunk's activations stay in the cache. `products[n - 1]` multiplies n rows, n <= rows_max.
-HEARTH_SIMD void matmul_blocks(const MatmulArgs& args, const BlockProduct* products, int rows_max) {
+// chunk's activations stay in the cache. `products[n - 1]` multiplies n rows, n <= rows_max, with
+// one block; `wide` all rows with `wide_blocks` blocks (1: there is none).
+HEARTH_SIMD void matmul_blocks(const MatmulArgs& args, const BlockProduct* products, int rows_max,
+                               BlockProduct wide, int wide_blocks) {
   for (int chunk = 0; chunk < args.rows; chunk += kChunkRows) {
     const int chunk_end = chunk + kChunkRows < args.rows ? chunk + kChunkRows : args.rows;
-    for (int64_t b = args.block_begin; b < args.block_end; ++b) {
+    int64_t b = args.block_begin;
+    for (; wide_blocks > 1 && args.block_end - b >= wide_blocks; b += wide_blocks) {
+      F32x16 sums[kTileRows];
+      wide(args, args.weights + b * args.block_bytes, 0, 0, args.rows, sums);
+      store_sums(args, sums, 0, args.rows, b, wide_blocks);
+    }
+    for (; b < args.block_end; ++b) {
       const std::byte* block = args.weights + b * args.block_bytes;
-      const int64_t lanes = args.out_columns - b * kBlockRows;
       for (int first = chunk; first < chunk_end; first += kTileRows) {
         const int m = args.rows - first < kTileRows ? args.rows - first : kTileRows;
         for (int row = 0; row < m; row += rows_max) {
           const int n = m - row < rows_max ? m - row : rows_max;
           F32x16 sums[kTileRows];
           products[n - 1](args, block, first / kTileRows, row, m, sums);
-          float* out = args.out + (first + row) * args.out_stride + b * kBlockRows;
-          for (int i = 0; i < n; ++i, out += args.out_stride) {
-            store_first(out, args.add ? add(load_first(out, lanes), sums[i]) : sums[i], lanes);
-          }
+          store_sums(args, sums, first + row, n, b, 1);
         }
       }
     }
@@ -135,18 +158,24 @@ HEARTH_SIMD void matmul_blocks(const MatmulArgs& args, const BlockProduct* produ
 template <class Format>
 void matmul(const MatmulArgs& args) {
   static const BlockProduct kProducts[] = {
-    block_product<Format, 1>,
-    block_product<Format, 2>,
-    block_product<Format, 3>,
+    block_product<Format, 1, 1>,
+    block_product<Format, 2, 1>,
+    block_product<Format, 3, 1>,
+    block_product<Format, 4, 1>,
 #if HEARTH_TALL_TILES
-    block_product<Format, 4>,
-    block_product<Format, 5>,
-    block_product<Format, 6>,
-    block_product<Format, 7>,
-    block_product<Format, 8>,
+    block_product<Format, 5, 1>,
+    block_product<Format, 6, 1>,
+    block_product<Format, 7, 1>,
+    block_product<Format, 8, 1>,
 #endif
   };
-  matmul_blocks(args, kProducts, kFloatRows);
+  // One row's sums would wait for their own last addition: two blocks take turns. More than two
+  // streams of weights would be slower again.
+  if (args.rows == 1) {
+    matmul_blocks(args, kProducts, kFloatRows, block_product<Format, 1, 2>, 2);
+  } else {
+    matmul_blocks(args, kProducts, kFloatRows, nullptr, 1);
+  }
 }
 
 template <class Format>
@@ -163,7 +192,7 @@ void matmul_q(const MatmulArgs& args) {
     block_product_q<Format, 8>,
 #endif
   };
-  matmul_blocks(args, kProducts, kQuantRows);
+  matmul_blocks(args, kProducts, kQuantRows, nullptr, 1);
 }
 
 }  // namespace
