@@ -38,8 +38,9 @@ class Cluster {
   // Destruction says goodbye to the peers, so that they need not wait for missed heartbeats.
   virtual ~Cluster() = default;
 
-  // kAlreadyExists when the port is taken; kCorrupt when the state file is damaged (says what to
-  // do).
+  // kAlreadyExists when the port is taken, or another process has the state file open; kCorrupt
+  // when the state file is damaged (says what to do); kInvalidArgument for an impossible name,
+  // peer or port.
   static Result<std::unique_ptr<Cluster>> start(ClusterOptions options);
 
   virtual int port() const = 0;
@@ -56,7 +57,9 @@ class Cluster {
   virtual void set_runners(
       const std::vector<RunnerView>& runners) = 0;  // replaces all of this device's
 
-  // Desired state. Durable and replicated before they return locally; peers follow.
+  // Desired state. On disk here when they return; peers follow within a fraction of a second.
+  // kInvalidArgument, kResourceExhausted (too many instances), kUnavailable (this device stops).
+  // Not from a watcher.
   virtual Result<InstanceId> create_instance(const std::string& model, int min_devices) = 0;
   virtual Result<void> delete_instance(const InstanceId& id) = 0;  // kNotFound
 

@@ -48,7 +48,9 @@ struct DeviceView {
   DeviceFacts facts;
   DeviceStatus status = DeviceStatus::kOffline;
   int64_t last_seen_ms_ago = 0;
-  std::string reachable_at;  // "host:port" that answered last; empty for this device itself
+  // "host:port" that answered last, "[fe80::1%eth0]:52416" for a link-local one; empty for this
+  // device itself, and for one that can call this device but not be called.
+  std::string reachable_at;
 };
 
 // One rank of a plan.
@@ -60,6 +62,8 @@ struct RankPlan {
 };
 
 // Where an instance runs. A new plan has a higher epoch; runners of older epochs are stopped.
+// Epochs are not consecutive: each is the coordinator's clock in ms, or one more than before if
+// that is greater. An instance that ran and now fits nowhere has an epoch and no ranks.
 struct Plan {
   int64_t epoch = 0;
   std::string token;  // shared secret of the epoch's group (fabric/group.h)

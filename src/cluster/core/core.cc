@@ -52,6 +52,10 @@ Actions Core::tick(TimePoint now, int64_t unix_ms, std::vector<Event> events) {
   }
   const Membership::Due due = membership_.tick(now);
   for (const DeviceId& id : due.forgotten) forget(id);
+  for (std::string& address : membership_.take_closed()) {
+    actions_.close.push_back(std::move(address));
+    view_dirty_ = true;
+  }
   report_changes();
   apply_changes();
   rebuild_view();
@@ -64,8 +68,6 @@ Actions Core::tick(TimePoint now, int64_t unix_ms, std::vector<Event> events) {
     next_prune_ = now + kPruneInterval;
     actions_.erase = documents_.prune(unix_ms);
   }
-  for (std::string& address : membership_.take_closed())
-    actions_.close.push_back(std::move(address));
   if (!dirty_.empty()) actions_.next_tick = kPushDelay;
   return std::exchange(actions_, {});
 }

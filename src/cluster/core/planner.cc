@@ -12,6 +12,7 @@ namespace hearth::cluster {
 namespace {
 
 constexpr int kTokenBytes = 16;
+constexpr int kFailuresMax = 1'000'000;
 
 Duration backoff(int failures) {
   return std::min<Duration>(kRetryMax, kRetryMin * (int64_t{1} << std::clamp(failures, 0, 10)));
@@ -149,7 +150,7 @@ bool Planner::review_runners(InstanceView& instance, TimePoint now, int64_t unix
   const auto [retry, fresh] = retries_.try_emplace(
       instance.id, Retry{instance.plan.epoch, now + backoff(instance.failures)});
   if (now >= retry->second.at) {
-    ++instance.failures;
+    instance.failures = std::min(instance.failures + 1, kFailuresMax);
     plan(instance, unix_ms, view);
     return true;
   }

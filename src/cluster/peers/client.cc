@@ -98,7 +98,10 @@ PeerClient::PeerClient(Identity identity, std::function<void(event::Answered)> s
 PeerClient::~PeerClient() {
   std::unique_lock lock(mutex_);
   closing_ = true;
-  for (grpc::ClientContext* context : calls_) context->TryCancel();
+  const auto calls = calls_;
+  lock.unlock();  // gRPC may run callbacks while it cancels
+  for (const auto& context : calls) context->TryCancel();
+  lock.lock();
   idle_.wait(lock, [this] { return calls_.empty(); });
 }
 
@@ -124,7 +127,7 @@ void PeerClient::invoke(const Call& call, Duration timeout, RequestMessage reque
     std::lock_guard lock(mutex_);
     if (closing_) return;
     pending->link = link_to(call.address);
-    calls_.insert(&pending->context);
+    calls_.emplace(pending, &pending->context);
   }
   std::function<void(grpc::Status)> done = [this, pending, id = call.id](grpc::Status status) {
     event::Answered answered{.call = id,
@@ -134,7 +137,7 @@ void PeerClient::invoke(const Call& call, Duration timeout, RequestMessage reque
     if (status.ok()) answered.reply = reply_of(pending->reply);
     sink_(std::move(answered));
     std::lock_guard lock(mutex_);
-    calls_.erase(&pending->context);
+    calls_.erase(std::shared_ptr<grpc::ClientContext>(pending, &pending->context));
     if (calls_.empty()) idle_.notify_all();
   };
   method(pending->link->stub->async(), &pending->context, &pending->request, &pending->reply,

@@ -53,7 +53,7 @@ class PeerClient {
   const std::function<void(event::Answered)> sink_;
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Link>> links_;
-  std::set<grpc::ClientContext*> calls_;
+  std::set<std::shared_ptr<grpc::ClientContext>> calls_;
   std::condition_variable idle_;
   bool closing_ = false;
 };

@@ -260,7 +260,7 @@ Result<InstanceView> decode_instance(const InstanceId& id, const std::string& bo
     }
   }
   instance.message = fields.text("message", kMessageBytesMax);
-  instance.failures = static_cast<int>(fields.number("failures", INT32_MAX));
+  instance.failures = static_cast<int>(fields.number("failures", 1'000'000));
   if (!fields.good()) return corrupt("instance", id.str());
   return instance;
 }
