@@ -26,7 +26,7 @@ class ChatTemplate {
   // Its order of keys is the order in which templates see them. The text is valid UTF-8 if
   // `variables` are. kInvalidArgument carries the text of raise_exception(), or names the line and
   // what is wrong with the variables; kUnsupported names an operation the subset does not have;
-  // kResourceExhausted past 8 MiB of output, 256 MiB of intermediate values, 10 million evaluation
+  // kResourceExhausted past 8 MiB of output, 128 MiB of intermediate values, 10 million evaluation
   // steps or too deep a recursion.
   virtual Result<std::string> render(const nlohmann::ordered_json& variables) const = 0;
 };

@@ -100,42 +100,43 @@ TEST(Template, IntegersPast64BitsAreRefused) {
   EXPECT_EQ(*render("{{ (-9223372036854775807 - 1) % -1 }}"), "0");
 }
 
-TEST(HostileTemplate, EndlessWorkEndsWithAnError) {
-  for (const char* source : {
-           "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
-           "{{ range(10 ** 15) }}",
-           "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
-           "{% macro m(n) %}{{ m(n - 1) if n }}{{ m(n - 1) if n }}{% endmacro %}{{ m(60) }}",
-           "{{ 'a' * 10 ** 12 }}",
-           "{{ [0] * 10 ** 12 }}",
-           "{{ '' * 10 ** 18 ~ ([] * 10 ** 18) ~ 'a' * 9223372036854775807 }}",
-           "{% set ns = namespace(s='a') %}{% for i in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% "
-           "endfor %}",
-           "{% set ns = namespace(s='a') %}{% for i in range(60) %}{% set ns.s = ns.s + ns.s %}{% "
-           "endfor %}",
-           "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% "
-           "endfor %}{{ ns.l }}",
-           "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% "
-           "endfor %}{{ ns.l | tojson }}",
-           "{% set ns = namespace(l=[1], k=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, "
-           "ns.l] %}{% set ns.k = [ns.k, ns.k] %}{% endfor %}{{ ns.l == ns.k }}",
-           "{% set a = 'a' * 10000000 %}{{ (a ~ 'b') in a }}",
-           "{% set a = 'a' * 10000000 %}{{ a.count('aaaaab' * 100000) }}",
-           "{% set a = 'a' * 10000000 %}{{ a.replace('a', a) }}",
-           "{% set a = 'a' * 10000000 %}{{ a.replace('', a) }}",
-           "{% set a = 'a' * 10000000 %}{{ a.join([a] * 10000) }}",
-           "{% set a = 'a' * 10000000 %}{{ ([a] * 10000) | join }}",
-           "{% set a = '\\n' * 10000000 %}{{ a | indent(1000, true, true) }}",
-           "{% set a = 'a' * 10000000 %}{% for c in a %}{% endfor %}",
-           "{% set a = 'ab' * 1000000 %}{% for c in range(1000000) %}{% set b = a.strip('ab' * "
-           "1000) %}{% endfor %}",
-           "{{ 'x'.ljust(10 ** 15) }}",
-           "{% set ns = namespace() %}{% for i in range(10 ** 9) %}{% set ns.x = i %}{% endfor %}",
-           "{% for i in range(100) %}{{ 'a' * 100000 }}{% endfor %}",
-       }) {
-    EXPECT_EQ(code_of(source), Code::kResourceExhausted) << source;
-  }
+class EndlessTemplate : public testing::TestWithParam<const char*> {};
+
+TEST_P(EndlessTemplate, EndsWithAnError) {
+  EXPECT_EQ(code_of(GetParam()), Code::kResourceExhausted) << GetParam();
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    HostileTemplate, EndlessTemplate,
+    testing::Values(
+        "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
+        "{{ range(10 ** 15) }}", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{% macro m(n) %}{{ m(n - 1) if n }}{{ m(n - 1) if n }}{% endmacro %}{{ m(60) }}",
+        "{{ 'a' * 10 ** 12 }}", "{{ [0] * 10 ** 12 }}",
+        "{{ '' * 10 ** 18 ~ ([] * 10 ** 18) ~ 'a' * 9223372036854775807 }}",
+        "{% set ns = namespace(s='a') %}{% for i in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% "
+        "endfor %}",
+        "{% set ns = namespace(s='a') %}{% for i in range(60) %}{% set ns.s = ns.s + ns.s %}{% "
+        "endfor %}",
+        "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% "
+        "endfor %}{{ ns.l }}",
+        "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% "
+        "endfor %}{{ ns.l | tojson }}",
+        "{% set ns = namespace(l=[1], k=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, "
+        "ns.l] %}{% set ns.k = [ns.k, ns.k] %}{% endfor %}{{ ns.l == ns.k }}",
+        "{% set a = 'a' * 10000000 %}{{ (a ~ 'b') in a }}",
+        "{% set a = 'a' * 10000000 %}{{ a.count('aaaaab' * 100000) }}",
+        "{% set a = 'a' * 10000000 %}{{ a.replace('a', a) }}",
+        "{% set a = 'a' * 10000000 %}{{ a.replace('', a) }}",
+        "{% set a = 'a' * 10000000 %}{{ a.join([a] * 10000) }}",
+        "{% set a = 'a' * 10000000 %}{{ ([a] * 10000) | join }}",
+        "{% set a = '\\n' * 10000000 %}{{ a | indent(1000, true, true) }}",
+        "{% set a = 'a' * 10000000 %}{% for c in a %}{% endfor %}",
+        "{% set a = 'ab' * 1000000 %}{% for c in range(1000000) %}{% set b = a.strip('ab' * "
+        "1000) %}{% endfor %}",
+        "{{ 'x'.ljust(10 ** 15) }}",
+        "{% set ns = namespace() %}{% for i in range(10 ** 9) %}{% set ns.x = i %}{% endfor %}",
+        "{% for i in range(100) %}{{ 'a' * 100000 }}{% endfor %}"));
 
 TEST(HostileTemplate, ValuesWithoutEndCanBeMadeButNotPrinted) {
   EXPECT_EQ(

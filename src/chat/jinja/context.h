@@ -16,7 +16,7 @@ namespace hearth::chat::jinja {
 
 inline constexpr int64_t kOutputBytesMax = 8_MiB;
 inline constexpr int64_t kStepsMax = 10'000'000;
-inline constexpr int64_t kValueBytesMax = 256_MiB;
+inline constexpr int64_t kValueBytesMax = 128_MiB;
 // Of expressions, statements and macros in each other.
 inline constexpr int kRecursionMax = 600;
 // Of containers in each other, when they are printed or compared.
