@@ -101,7 +101,10 @@ std::vector<Json> conversations() {
 }
 
 TEST(TemplateReference, WholeChatTemplatesGiveWhatJinjaGives) {
-  std::vector<std::string> sources = {std::string(default_template())};
+  // ChatML, with escapes and with real newlines inside its strings, as Ember has it.
+  std::string ember(default_template());
+  for (size_t at; (at = ember.find("\\n")) != std::string::npos;) ember.replace(at, 2, "\n");
+  std::vector<std::string> sources = {std::string(default_template()), ember};
   for (const char* name : {"tools.jinja", "thinking.jinja", "headers.jinja"}) {
     sources.push_back(read_file(data_path(name)));
     ASSERT_FALSE(sources.back().empty());
