@@ -46,7 +46,8 @@ class WiredDaemon final : public Daemon {
     backend_ = make_backend(cluster_.get(), router_.get(), options_.version);
     HEARTH_TRY(server_, serve::Server::start(*backend_, {.listen = options_.listen,
                                                          .port = options_.port,
-                                                         .version = options_.version}));
+                                                         .version = options_.version,
+                                                         .names = {device_name()}}));
     publisher_ = std::make_unique<FactsPublisher>(cluster_.get(), &catalog_);
     first_instances_ =
         std::make_unique<FirstInstances>(cluster_.get(), options_.data_dir, std::move(wanted));
@@ -76,10 +77,12 @@ class WiredDaemon final : public Daemon {
     return roots;
   }
 
+  std::string device_name() const { return options_.name.empty() ? host_name() : options_.name; }
+
   Result<void> join_cluster() {
     HEARTH_TRY(cluster::Identity identity, cluster::Identity::load_or_create(options_.data_dir));
     cluster::DeviceFacts facts = read_device_facts();
-    facts.name = options_.name.empty() ? host_name() : options_.name;
+    facts.name = device_name();
     facts.version = options_.version;
     facts.models = catalog_.models();
     HEARTH_TRY(cluster_, cluster::Cluster::start({.identity = std::move(identity),
