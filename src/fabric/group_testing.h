@@ -1,9 +1,12 @@
 // Groups for tests: every rank in one process, each driven by its own thread.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -34,6 +37,14 @@ std::vector<std::byte> bytes_of(std::string_view text);
 std::string text_of(std::span<const std::byte> bytes);
 // `size` bytes that differ with `seed` and position.
 std::vector<std::byte> pattern(size_t size, int seed);
+bool same(std::span<const std::byte> a, std::span<const std::byte> b);
+
+// Within this time everyone knows of a rank's end; sanitizers slow everything down.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+inline constexpr std::chrono::seconds kNoticedWithin{6};
+#else
+inline constexpr std::chrono::seconds kNoticedWithin{2};
+#endif
 
 struct Joined {
   std::vector<std::unique_ptr<Group>> groups;

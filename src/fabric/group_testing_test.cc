@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "fabric/group_testing.h"
 
@@ -41,12 +42,16 @@ std::string text_of(std::span<const std::byte> bytes) {
 
 std::vector<std::byte> pattern(size_t size, int seed) {
   std::vector<std::byte> bytes(size);
-  uint32_t state = 0x9E3779B9u * (seed + 1);
-  for (std::byte& byte : bytes) {
-    state = state * 1664525u + 1013904223u;
-    byte = static_cast<std::byte>(state >> 24);
+  uint64_t state = 0x9E3779B97F4A7C15u * (seed + 1);
+  for (size_t at = 0; at < size; at += sizeof state) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    std::memcpy(bytes.data() + at, &state, std::min(sizeof state, size - at));
   }
   return bytes;
+}
+
+bool same(std::span<const std::byte> a, std::span<const std::byte> b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
 }
 
 Joined join_all(const Way& way, int size) {
