@@ -2,7 +2,6 @@
 
 #include <grpcpp/grpcpp.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -30,7 +29,8 @@ constexpr milliseconds kSocketPoll(10);
 constexpr int kExitNoticeMs = 1000;     // a dead process is reaped sooner than this
 constexpr int kGoodbyeTimeoutMs = 500;  // a runner that does not leave by then is killed
 
-// A folder that only this user can enter, for the runner's socket. Removed when destroyed.
+// A folder that only this user can enter, for the runner's socket. Removed when destroyed, which is
+// as soon as the runner was reached: a process that is killed leaves nothing behind.
 class SocketFolder {
  public:
   static Result<std::unique_ptr<SocketFolder>> make() {
@@ -119,7 +119,7 @@ class RunnerProcessImpl final : public RunnerProcess {
         ChildProcess::start(
             {.command = {program, "runner", "--socket", folder_->socket()},
              .on_line =
-                 [this](std::string_view line) { log::info("[{}] {}", options_.name, line); },
+                 [this](std::string_view line) { log::warn("[{}] {}", options_.name, line); },
              .on_exit =
                  [this](const std::string& how) {
                    tell(options_.on_exit, Error(Code::kUnavailable, described(how)));
@@ -129,8 +129,14 @@ class RunnerProcessImpl final : public RunnerProcess {
     arguments.SetMaxReceiveMessageSize(static_cast<int>(limits::kRpcMessageBytesMax));
     channel_ = grpc::CreateCustomChannel("unix:" + folder_->socket(),
                                          grpc::InsecureChannelCredentials(), arguments);
+    const auto deadline =
+        std::chrono::system_clock::now() + milliseconds(options_.start_timeout_ms);
+    if (!channel_->WaitForConnected(deadline)) {
+      return Error(Code::kUnavailable, "runner " + options_.name + " does not speak gRPC");
+    }
     stub_ = proto::Runner::NewStub(channel_);
-    watch_thread_ = std::thread([this] { watch(); });
+    watch_thread_ = std::thread([this] { watch(); });  // keeps the channel from going idle
+    folder_.reset();
     return {};
   }
 
@@ -224,7 +230,7 @@ class RunnerProcessImpl final : public RunnerProcess {
   }
 
   const SpawnOptions options_;
-  const std::unique_ptr<SocketFolder> folder_;
+  std::unique_ptr<SocketFolder> folder_;
   std::unique_ptr<ChildProcess> child_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<proto::Runner::Stub> stub_;

@@ -67,8 +67,9 @@ class RunnerProcess {
  public:
   virtual ~RunnerProcess() = default;
 
-  // Starts the process and waits until it answers. Its stderr goes to this process's log, each line
-  // behind the runner's name. kUnavailable with what the process said when it does not come up.
+  // Starts the process and waits until it answers. Its stderr goes to this process's log as
+  // warnings, each line behind the runner's name. kUnavailable with what the process said when it
+  // does not come up.
   static Result<std::unique_ptr<RunnerProcess>> spawn(SpawnOptions options);
 
   virtual int pid() const = 0;

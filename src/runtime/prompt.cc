@@ -6,7 +6,7 @@
 namespace hearth::runtime {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;  // templates see keys in the order in which they came
 
 Error bad_message(size_t index, const std::string& what) {
   return Error(Code::kInvalidArgument, "messages[" + std::to_string(index) + "]" + what);

@@ -29,6 +29,10 @@ Result<int> Rank::load(const RankLoad& load, const LoadProgressHandler& progress
     return Error(Code::kInvalidArgument,
                  "rank " + std::to_string(load.rank) + " of " + std::to_string(load.world_size));
   }
+  if (load.sequences_max > limits::kSequencesMax) {
+    return Error(Code::kInvalidArgument, "an instance runs at most " +
+                                             std::to_string(limits::kSequencesMax) + " sequences");
+  }
   load_ = load;
   HEARTH_TRY(const int port, load_parts(progress));
   HEARTH_RETURN_IF_ERROR(enter(State::kLoading, State::kLoaded, "loading was interrupted"));
@@ -49,6 +53,8 @@ Result<int> Rank::load_parts(const LoadProgressHandler& progress) {
                            .progress = progress}));
   if (load_.rank == 0) {
     HEARTH_TRY(tokenizer_, engine::Tokenizer::load(load_.model_path));
+  } else {
+    files_.reset();  // the head reads the chat template from them
   }
   if (load_.world_size == 1) return 0;
   HEARTH_TRY(rendezvous_, fabric::Rendezvous::listen(load_.bind_host));
@@ -86,6 +92,7 @@ Result<std::string> Rank::join(const GroupConnect& connect) {
                                                       .model = std::move(model_),
                                                       .group = std::move(group),
                                                       .on_failure = on_group_failure_}));
+  files_.reset();
   std::lock_guard lock(mutex_);
   instance_ = std::move(instance);
   return transport;

@@ -15,6 +15,7 @@
 #include <fstream>
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "daemon/runner/service.h"
 
 namespace hearth::daemon {
@@ -47,6 +48,7 @@ Ending wait_for_end(int asked) {
 }  // namespace
 
 Result<void> run_runner(const std::string& socket_path) {
+  log::configure({.level = log::Level::kWarn});
   become_expendable();
   umask(0077);
   const int asked = eventfd(0, EFD_CLOEXEC);

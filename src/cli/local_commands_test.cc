@@ -1,0 +1,276 @@
+// The commands that need no daemon, as a user runs them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "cli/test_program.h"
+#include "daemon/runner/child_process.h"
+#include "fabric/transport.h"
+
+namespace hearth::cli {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+std::string golden(const std::string& file) { return HEARTH_SOURCE_DIR "/tests/golden/" + file; }
+
+std::vector<std::string> local_transports() {
+  std::vector<std::string> names{"tcp"};
+  for (const std::string& name : fabric::transport_names()) {
+    if (name == "ucx") names.insert(names.end(), {"ucx", "shm"});
+  }
+  return names;
+}
+
+std::string joined(const std::vector<int64_t>& ids) {
+  std::string text;
+  for (const int64_t id : ids) {
+    if (!text.empty()) text.push_back(',');
+    text.append(std::to_string(id));
+  }
+  return text;
+}
+
+// A tensor of a safetensors file.
+template <class T>
+std::vector<T> tensor(const std::string& file, const std::string& name) {
+  const std::string bytes = read_file(file);
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, bytes.data(), sizeof(header_bytes));
+  const json header = json::parse(bytes.substr(8, header_bytes));
+  const auto offsets = header[name]["data_offsets"].get<std::vector<size_t>>();
+  std::vector<T> values((offsets[1] - offsets[0]) / sizeof(T));
+  std::memcpy(values.data(), bytes.data() + 8 + header_bytes + offsets[0],
+              values.size() * sizeof(T));
+  return values;
+}
+
+class GoldenLogitsTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(GoldenLogitsTest, AreTheReferences) {
+  const TestFolder folder;
+  const std::string reference = golden("models/") + GetParam() + "/golden.safetensors";
+  const auto ids = tensor<int64_t>(reference, "input_ids");
+  const auto expected = tensor<float>(reference, "logits");
+  const Ran ran = run_hearth({"logits", golden("models/") + GetParam(), "--ids", joined(ids),
+                              "--out", folder.file("a.npy"), "--precision", "exact"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const std::string npy = read_file(folder.file("a.npy"));
+  const size_t data_bytes = expected.size() * sizeof(float);
+  ASSERT_GT(npy.size(), data_bytes);
+  const std::string header = npy.substr(0, npy.size() - data_bytes);
+  EXPECT_EQ(header.substr(0, 8), std::string("\x93NUMPY\x01\x00", 8));
+  EXPECT_EQ(header.size() % 64, 0u);
+  EXPECT_EQ(static_cast<unsigned char>(header[8]) + 256u * static_cast<unsigned char>(header[9]),
+            header.size() - 10);
+  EXPECT_THAT(header, HasSubstr("'shape': (" + std::to_string(ids.size()) + ", " +
+                                std::to_string(expected.size() / ids.size()) + ")"));
+  std::vector<float> got(expected.size());
+  std::memcpy(got.data(), npy.data() + header.size(), data_bytes);
+  float worst = 0;
+  for (size_t i = 0; i < got.size(); ++i) worst = std::max(worst, std::abs(got[i] - expected[i]));
+  EXPECT_LE(worst, 2e-3f);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, GoldenLogitsTest, testing::Values("llama", "qwen2", "qwen3"));
+
+TEST(LogitsTest, APipelineOfProcessesWritesTheSameBytes) {
+  const TestFolder folder;
+  std::vector<int64_t> ids;
+  for (int i = 0; i < 600; ++i) ids.push_back(i * 31 % 2000);  // more than one step holds
+  for (const char* precision : {"exact", "default"}) {
+    const std::vector<std::string> command = {"logits",    "ember", "--ids",       joined(ids),
+                                              "--threads", "1",     "--precision", precision};
+    std::vector<std::string> alone = command;
+    alone.insert(alone.end(), {"--out", folder.file("1.npy")});
+    ASSERT_EQ(run_hearth(alone).status, 0);
+    for (const std::string& transport : local_transports()) {
+      std::vector<std::string> split = command;
+      split.insert(split.end(), {"--out", folder.file("2.npy"), "--ranks", "pipeline=2",
+                                 "--transport", transport});
+      const Ran ran = run_hearth(split);
+      ASSERT_EQ(ran.status, 0) << ran.err;
+      EXPECT_TRUE(read_file(folder.file("1.npy")) == read_file(folder.file("2.npy")))
+          << precision << " over " << transport;
+    }
+  }
+}
+
+TEST(RunTest, AnswersAQuestionAloneOnAPipeAndSplit) {
+  const std::string question = "What is the capital of France?";
+  const std::string answer = "The capital of France is Paris.\n";
+  const Ran ran = run_hearth({"run", "ember", question, "--temperature", "0"});
+  EXPECT_EQ(ran.status, 0);
+  EXPECT_EQ(ran.out, answer);
+  EXPECT_EQ(ran.err, "") << "no summary away from a terminal";
+  EXPECT_EQ(run_hearth({"run", "ember", "--temperature", "0"}, question + "\n").out, answer);
+  const Ran split = run_hearth(
+      {"run", "ember", question, "--temperature", "0", "--ranks", "pipeline=3", "--verbose"});
+  EXPECT_EQ(split.out, answer) << split.err;
+  EXPECT_THAT(split.err, HasSubstr("tokens/s"));
+}
+
+TEST(RunTest, ASeedDrawsTheSameAnswerAgain) {
+  const std::vector<std::string> story = {"run",
+                                          "ember",
+                                          "Tell me a story.",
+                                          "--temperature",
+                                          "1.2",
+                                          "--precision",
+                                          "exact",
+                                          "--max-tokens",
+                                          "40",
+                                          "--seed",
+                                          "7"};
+  std::vector<std::string> other = story;
+  other.back() = "8";
+  EXPECT_EQ(run_hearth(story).out, run_hearth(story).out);
+  EXPECT_NE(run_hearth(story).out, run_hearth(other).out);
+}
+
+TEST(RunTest, RawTextIsContinuedWithoutATemplate) {
+  const Ran raw = run_hearth({"run", "ember", "--raw", "--temperature", "0", "--max-tokens", "8",
+                              "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n"
+                              "<|im_start|>assistant\nThe capital of"});
+  EXPECT_EQ(raw.out, " France is Paris.\n") << raw.err;
+}
+
+TEST(TokenizeTest, AgreesWithTheReferenceAndComesBack) {
+  const std::string folder = golden("tokenizers/llama3");
+  const json cases = json::parse(read_file(folder + "/cases.json"));
+  ASSERT_GT(cases.size(), 20u);
+  for (size_t i = 0; i < cases.size(); i += cases.size() / 20) {
+    const auto text = cases[i]["text"].get<std::string>();
+    const Ran ids = run_hearth({"tokenize", folder}, text);
+    EXPECT_EQ(json::parse(ids.out), cases[i]["ids"]) << text;
+    const Ran plain = run_hearth({"tokenize", folder, "--file", "-", "--no-special"}, text);
+    const json without = json::parse(plain.out);
+    EXPECT_EQ(without, cases[i]["ids_no_special"]) << text;
+    if (without.empty()) continue;
+    const Ran back =
+        run_hearth({"detokenize", folder, "--ids", joined(without.get<std::vector<int64_t>>())});
+    EXPECT_EQ(back.out, text);
+  }
+}
+
+TEST(BenchTest, ReportsWhatTheInterfacePromises) {
+  const Ran ran =
+      run_hearth({"bench", "ember", "-p", "32", "-n", "8", "-b", "3", "-d", "16", "-r", "2",
+                  "--threads", "1", "--ranks", "pipeline=2", "--transport", "tcp", "--json"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const json report = json::parse(ran.out);
+  EXPECT_EQ(report["model"], "ember");
+  EXPECT_EQ(report["encoding"], "BF16");
+  EXPECT_FALSE(report["isa"].get<std::string>().empty());
+  EXPECT_EQ(report["threads"], 1);
+  EXPECT_EQ(report["ranks"], 2);
+  EXPECT_EQ(report["transport"], "tcp");
+  EXPECT_GT(report["load_seconds"], 0);
+  EXPECT_GT(report["peak_rss_bytes"], 10'000'000) << "both ranks' memory";
+  ASSERT_EQ(report["tests"].size(), 2u);
+  EXPECT_EQ(report["tests"][0]["kind"], "prefill");
+  EXPECT_EQ(report["tests"][0]["tokens"], 32);
+  EXPECT_EQ(report["tests"][0]["batch"], 1);
+  EXPECT_EQ(report["tests"][1]["kind"], "decode");
+  EXPECT_EQ(report["tests"][1]["tokens"], 8);
+  EXPECT_EQ(report["tests"][1]["batch"], 3);
+  for (const json& test : report["tests"]) {
+    EXPECT_EQ(test["depth"], 16);
+    ASSERT_EQ(test["runs"].size(), 2u);
+    EXPECT_GT(test["runs"][0], 0);
+    const double middle = (test["runs"][0].get<double>() + test["runs"][1].get<double>()) / 2;
+    EXPECT_NEAR(test["tokens_per_second"].get<double>(), middle, middle * 1e-6);
+  }
+  const Ran table = run_hearth({"bench", "ember", "-p", "8", "-n", "0", "-r", "1"});
+  EXPECT_THAT(table.out, testing::AllOf(HasSubstr("prefill"), testing::Not(HasSubstr("decode"))));
+}
+
+TEST(ErrorTest, OneLineSaysWhatIsWrongAndTheStatusWhoseFaultItIs) {
+  struct Case {
+    std::vector<std::string> arguments;
+    int status;
+    std::string says;
+  };
+  for (const Case& wrong : std::vector<Case>{
+           {{"run", "nosuch", "Hi"}, 1, "there is no model 'nosuch' in"},
+           {{"run", "org/name:Q4_0", "Hi"}, 1, "this build downloads no models"},
+           {{"run", "ember", ""}, 1, "the prompt is empty"},
+           {{"run", "ember", "Hi", "--temperature", "-1"}, 2, "--temperature"},
+           {{"run", "ember", "Hi", "--ranks", "tensor=2"}, 2, "use pipeline=N"},
+           {{"run", "ember", "Hi", "--ranks", "sideways=2"}, 2, "is not like pipeline=2"},
+           {{"run", "ember", "Hi", "--ranks", "pipeline=0"}, 2, "is not like pipeline=2"},
+           {{"run", "ember", "Hi", "--ranks", "pipeline=7"}, 1, "ember has 6 layers"},
+           {{"run", "ember", "Hi", "--transport", "pigeon"}, 2, "--transport"},
+           {{"run"}, 2, "MODEL"},
+           {{"logits", "ember", "--ids", "1,2,9999", "--out", "/dev/null"}, 1, "id 9999"},
+           {{"logits", "ember", "--ids", "1,x", "--out", "/dev/null"}, 2, "list of token ids"},
+           {{"logits", "ember", "--ids", "1", "--out", "/nonexistent/a.npy"}, 1, "cannot write"},
+           {{"bench", "ember", "-p", "2000"}, 1, "ember's context of 1024"},
+           {{"tokenize", "ember", "--file", "/nonexistent"}, 1, "cannot read /nonexistent"},
+           {{"detokenize", "ember", "--ids", "5000"}, 1, "id 5000"},
+           {{"dance"}, 2, "there is no command 'dance'"}}) {
+    const Ran ran = run_hearth(wrong.arguments);
+    EXPECT_EQ(ran.status, wrong.status) << wrong.says;
+    EXPECT_EQ(ran.out, "") << wrong.says;
+    EXPECT_THAT(ran.err, HasSubstr(wrong.says));
+    EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+  }
+}
+
+TEST(HelpTest, TeachesWithExamplesAndHidesTheRunner) {
+  const Ran all = run_hearth({"--help"});
+  EXPECT_EQ(all.status, 0);
+  EXPECT_THAT(all.out, testing::AllOf(HasSubstr("bench"), HasSubstr("Examples:"),
+                                      testing::Not(HasSubstr("runner"))));
+  for (const char* command : {"run", "bench", "logits", "tokenize", "detokenize"}) {
+    EXPECT_THAT(run_hearth({command, "--help"}).out, HasSubstr("hearth " + std::string(command)));
+  }
+}
+
+// The children of a process, all of its threads'.
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> children;
+  std::error_code gone;
+  const std::string tasks = "/proc/" + std::to_string(parent) + "/task";
+  for (const auto& task : std::filesystem::directory_iterator(tasks, gone)) {
+    std::ifstream in(task.path() / "children");
+    for (pid_t child = 0; in >> child;) children.push_back(child);
+  }
+  return children;
+}
+
+TEST(RanksTest, DieWithTheProgramThatStartedThem) {
+  using std::chrono::steady_clock;
+  const auto deadline = steady_clock::now() + std::chrono::seconds(30);
+  const auto pause = [] { std::this_thread::sleep_for(std::chrono::milliseconds(20)); };
+  auto program = daemon::ChildProcess::start(
+      {.command = {HEARTH_BINARY, "bench", HEARTH_SOURCE_DIR "/models/ember", "-r", "1000",
+                   "--threads", "1", "--ranks", "pipeline=3", "--transport", "tcp"}});
+  ASSERT_TRUE(program.ok()) << program.error().message();
+  std::vector<pid_t> ranks;
+  while (ranks.size() < 2 && steady_clock::now() < deadline) {
+    ranks = children_of((*program)->pid());
+    pause();
+  }
+  ASSERT_EQ(ranks.size(), 2u);
+  (*program)->kill();
+  for (const pid_t rank : ranks) {
+    // Nobody may be there to reap an orphan: a zombie is dead too.
+    const auto alive = [rank] {
+      const std::string stat = read_file("/proc/" + std::to_string(rank) + "/stat");
+      return !stat.empty() && stat.find(") Z") == std::string::npos;
+    };
+    while (alive() && steady_clock::now() < deadline) pause();
+    EXPECT_FALSE(alive()) << rank;
+  }
+}
+
+}  // namespace
+}  // namespace hearth::cli
