@@ -35,12 +35,12 @@ class WiredDaemon final : public Daemon {
     }
     catalog_.refresh();
     HEARTH_RETURN_IF_ERROR(join_cluster());
-    runners_ = std::make_unique<RunnerHost>(cluster_.get(),
-                                            RunnerSettings{.device = cluster_->view().self,
-                                                           .catalog = &catalog_,
-                                                           .bind_host = options_.device_listen,
-                                                           .transport = options_.transport,
-                                                           .threads = options_.threads});
+    runners_ =
+        std::make_unique<RunnerHost>(cluster_.get(), RunnerSettings{.device = cluster_->view().self,
+                                                                    .catalog = &catalog_,
+                                                                    .bind_host = ranks_listen(),
+                                                                    .transport = options_.transport,
+                                                                    .threads = options_.threads});
     router_ = std::make_unique<InstanceRouter>(cluster_.get(), runners_.get());
     service_->attach([this](const InstanceId& id) { return router_->find_local(id); });
     backend_ = make_backend(cluster_.get(), router_.get(), options_.version);
@@ -75,6 +75,12 @@ class WiredDaemon final : public Daemon {
     std::vector<std::string> roots = store::ModelLocator::default_roots();
     roots.insert(roots.begin(), data_dir + "/models");
     return roots;
+  }
+
+  // Like the device port, which serves IPv6 even as "0.0.0.0".
+  std::string ranks_listen() const {
+    const bool everywhere = options_.device_listen == "0.0.0.0" || options_.device_listen == "::";
+    return everywhere ? "" : options_.device_listen;
   }
 
   std::string device_name() const { return options_.name.empty() ? host_name() : options_.name; }

@@ -24,7 +24,7 @@ struct RunnerSettings {
   DeviceId device;
   const ModelCatalog* catalog = nullptr;  // must outlive the runners
   std::string program;                    // the binary that knows `runner`; empty: this one
-  std::string bind_host = "0.0.0.0";      // where ranks of other devices dial in
+  std::string bind_host;                  // where ranks of other devices dial in; empty: everywhere
   std::string transport = "auto";
   int threads = 0;  // per runner; 0: the engine's choice
 };
