@@ -235,7 +235,8 @@ void ClusterImpl::stored(const std::vector<Done>& done, const Result<void>& outc
     if (outcome || !one.result) {
       settle_ticket(one.ticket, one.result);
     } else {
-      settle_ticket(one.ticket, outcome.error().context("done, but only until this device restarts"));
+      settle_ticket(one.ticket,
+                    outcome.error().context("done, but only until this device restarts"));
     }
   }
 }

@@ -16,7 +16,8 @@
 namespace hearth::engine {
 
 enum class Precision {
-  kDefault,  // activations may be quantised (to 15 bits) against quantised weights; KV cache in bf16
+  kDefault,  // activations may be quantised (to 15 bits) against quantised weights; KV cache in
+             // bf16
   kExact,    // float32 throughout; the result does not depend on the batch it was computed in
 };
 
