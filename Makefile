@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := build
 CXX_FILES = $(shell git ls-files '*.cc' '*.h')
 
-.PHONY: run build test test-fast asan tsan tidy format format-check clean packages help
+.PHONY: run build configured everything test test-fast asan tsan tidy format format-check clean packages help
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -11,17 +11,22 @@ help: ## This list
 packages:
 	@tools/install-packages
 
-build: packages ## Build build/hearth (installs what is missing)
+build: configured ## Build build/hearth (installs what is missing)
+	@cmake --build --preset release --target hearth
+
+configured: packages
 	@test -f build/build.ninja || cmake --preset release
-	@cmake --build --preset release
 
 run: build ## Start this device in the foreground
 	@build/hearth serve
 
-test: build ## Build and run every test
+everything: configured
+	@cmake --build --preset release
+
+test: everything ## Build and run every test
 	@tools/run-tests build
 
-test-fast: build ## The tests that need no second device and no browser
+test-fast: everything ## The tests that need no second device and no browser
 	@tools/run-tests build -LE 'cluster|browser|client'
 
 asan: packages ## Every test under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -30,7 +35,7 @@ asan: packages ## Every test under AddressSanitizer and UndefinedBehaviorSanitiz
 tsan: packages ## Every test under ThreadSanitizer
 	@cmake --preset tsan && cmake --build --preset tsan && tools/run-tests build-tsan -LE 'browser|client'
 
-tidy: build ## clang-tidy's bug checks over all sources
+tidy: everything ## clang-tidy's bug checks over all sources
 	@tools/run-clang-tidy
 
 format: packages ## Format all sources
