@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <map>
@@ -22,7 +23,8 @@ Environment environment(std::map<std::string, std::string> variables) {
 
 std::string file_with(const std::string& text) {
   static int count = 0;
-  const std::string path = testing::TempDir() + "config_test_" + std::to_string(count++) + ".toml";
+  const std::string path = testing::TempDir() + "config_test_" + std::to_string(getpid()) + "_" +
+                           std::to_string(count++) + ".toml";
   std::ofstream(path) << text;
   return path;
 }

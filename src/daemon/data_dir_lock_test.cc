@@ -12,7 +12,8 @@ namespace {
 namespace fs = std::filesystem;
 
 TEST(DataDirLock, IsHeldByOneAndFreeAgainAfterwards) {
-  const std::string directory = testing::TempDir() + "hearth_lock/new";
+  const std::string directory =
+      testing::TempDir() + "hearth_lock_" + std::to_string(getpid()) + "/new";
   fs::remove_all(directory);
   {
     const auto lock = DataDirLock::acquire(directory);

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -14,7 +15,8 @@ using testing::HasSubstr;
 
 class ModelLocatorTest : public testing::Test {
  protected:
-  ModelLocatorTest() : folder_(fs::path(testing::TempDir()) / "hearth_locator") {
+  ModelLocatorTest()
+      : folder_(fs::path(testing::TempDir()) / ("hearth_locator_" + std::to_string(getpid()))) {
     fs::remove_all(folder_);
     fs::create_directories(folder_);
   }
