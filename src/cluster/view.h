@@ -22,6 +22,7 @@ struct ModelFacts {
   int64_t embedding_bytes = 0;  // held by the first stage
   int64_t head_bytes = 0;       // held by the last stage (the embedding's size when tied)
   int64_t kv_bytes_per_token_layer = 0;
+  int64_t file_bytes = 0;  // of all tensors, each once
 
   int64_t total_bytes() const { return layer_bytes * layers + embedding_bytes + head_bytes; }
 };

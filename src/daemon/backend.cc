@@ -6,7 +6,6 @@
 #include <map>
 
 #include "base/log.h"
-#include "base/units.h"
 #include "cluster/cluster.h"
 #include "cluster/placement.h"
 #include "daemon/instance_router.h"
@@ -25,11 +24,10 @@ int64_t now_unix_ms() {
 serve::ModelCard card_of(const cluster::ModelFacts& model) {
   return {.id = model.id,
           .name = model.name,
-          .description = fmt::format("{}, {} layers, {}, {}", model.architecture, model.layers,
-                                     model.encoding, format_bytes(model.total_bytes())),
+          .description = fmt::format("A {} model", model.architecture),
           .architecture = model.architecture,
           .encoding = model.encoding,
-          .storage_bytes = model.total_bytes(),
+          .storage_bytes = model.file_bytes,
           .context_length = model.context,
           .layers = model.layers};
 }

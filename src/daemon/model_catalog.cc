@@ -19,6 +19,7 @@ Result<cluster::ModelFacts> read_model_facts(const std::string& id, const std::s
                             .encoding = files->main_encoding(),
                             .layers = spec.layers,
                             .context = spec.context};
+  facts.file_bytes = files->shard_bytes({.layer_begin = 0, .layer_end = spec.layers});
   const int last = spec.layers - 1;
   if (spec.layers >= 3) {
     // Layers may differ a little (mixed encodings); the inner ones give the mean.
@@ -32,8 +33,7 @@ Result<cluster::ModelFacts> read_model_facts(const std::string& id, const std::s
   } else {
     // No inner layer to tell the ends from: their bytes are spread over the layers.
     const int layers = std::max(spec.layers, 1);
-    facts.layer_bytes =
-        (files->shard_bytes({.layer_begin = 0, .layer_end = spec.layers}) + layers - 1) / layers;
+    facts.layer_bytes = (facts.file_bytes + layers - 1) / layers;
   }
   facts.embedding_bytes = std::max<int64_t>(facts.embedding_bytes, 0);
   facts.head_bytes = std::max<int64_t>(facts.head_bytes, 0);

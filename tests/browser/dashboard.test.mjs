@@ -96,7 +96,7 @@ test('a plan is drawn before it is placed', async () => {
   assert.equal(await planned.count(), devices);
   const drawn = page.locator('[data-testid=device] .planned[data-testid=shard]');
   await drawn.nth(devices - 1).waitFor();
-  await page.screenshot({ path: `${output}desktop-dark-plan.png` });
+  await page.screenshot({ path: `${output}desktop-dark-plan.png`, animations: 'disabled' });
   await assertNoFaults();
 });
 
@@ -209,16 +209,16 @@ test('another device shows the same cluster and answers too', { skip: !secondUrl
 test('it fits a desktop and a phone, dark and light', async () => {
   for (const colorScheme of ['dark', 'light']) {
     await page.emulateMedia({ colorScheme });
-    await page.screenshot({ path: `${output}desktop-${colorScheme}.png` });
+    await page.screenshot({ path: `${output}desktop-${colorScheme}.png`, animations: 'disabled' });
   }
   assert.equal(await scrollsSideways(page), false, 'the desktop scrolls sideways');
   const phone = await openPage(browser, url, faults, screens.phone);
   await seesDevices(phone);
-  await phone.screenshot({ path: `${output}phone-cluster.png` });
+  await phone.screenshot({ path: `${output}phone-cluster.png`, animations: 'disabled' });
   assert.equal(await scrollsSideways(phone), false, 'the phone’s cluster view scrolls sideways');
   await phone.getByRole('link', { name: 'Chat' }).click();
   await ask(phone, 'What is the capital of France?');
-  await phone.screenshot({ path: `${output}phone-chat.png` });
+  await phone.screenshot({ path: `${output}phone-chat.png`, animations: 'disabled' });
   assert.equal(await scrollsSideways(phone), false, 'the phone’s chat view scrolls sideways');
   await phone.context().close();
   await assertNoFaults();

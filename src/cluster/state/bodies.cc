@@ -95,7 +95,8 @@ json model_to_json(const ModelFacts& model) {
           {"layer_bytes", model.layer_bytes},
           {"embedding_bytes", model.embedding_bytes},
           {"head_bytes", model.head_bytes},
-          {"kv_bytes_per_token_layer", model.kv_bytes_per_token_layer}};
+          {"kv_bytes_per_token_layer", model.kv_bytes_per_token_layer},
+          {"file_bytes", model.file_bytes}};
 }
 
 bool model_from_json(const json& value, ModelFacts& model) {
@@ -110,6 +111,7 @@ bool model_from_json(const json& value, ModelFacts& model) {
   model.embedding_bytes = fields.number("embedding_bytes", kBytesMax);
   model.head_bytes = fields.number("head_bytes", kBytesMax);
   model.kv_bytes_per_token_layer = fields.number("kv_bytes_per_token_layer", 1_GiB);
+  model.file_bytes = fields.number("file_bytes", kBytesMax);
   return fields.good() && !model.id.empty();
 }
 
