@@ -88,7 +88,7 @@ void HostedRunner::fail(const Error& error) {
     generator_ = nullptr;
     wake_.notify_all();
   }
-  log::warn("{} rank {}: {}", start_.model, start_.rank, error.message());
+  log::info("{} rank {}: {}", start_.model, start_.rank, error.message());
   changed_();
 }
 

@@ -4,7 +4,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { allSee, placeEmber, startDevices } from './cluster.mjs';
+import { allSee, placeEmber, startDevices, untilReady } from './cluster.mjs';
 import { removeDevices } from './device.mjs';
 
 const args = process.argv.slice(2);
@@ -17,7 +17,10 @@ let code = 1;
 try {
   const devices = await startDevices(names);
   await allSee(devices, names);
-  if (!empty) await placeEmber(devices[0], count);
+  if (!empty) {
+    const instance = await placeEmber(devices[0], count);
+    for (const device of devices) await untilReady(device, instance);
+  }
   const env = {
     ...process.env,
     HEARTH_URL: devices[0].url,
@@ -28,7 +31,9 @@ try {
   const [program, ...rest] = args;
   const command = spawn(program, rest, { env, stdio: 'inherit' });
   [code] = await once(command, 'exit');
-  if (code !== 0) for (const device of devices) console.error(`--- ${device.name} said:\n${device.output}`);
+  if (code !== 0) {
+    for (const device of devices) console.error(`--- ${device.name} said:\n${device.output.replace(/^.* debug .*\n/gm, '')}`);
+  }
 } catch (error) {
   console.error(error);
 } finally {
