@@ -156,6 +156,22 @@ TEST(InstanceTest, AnswersAQuestion) {
   EXPECT_EQ(ember.tokenizer().decode(reply.ids(), /*skip_special=*/true), reply.text());
 }
 
+TEST(InstanceTest, TheDefaultPrecisionAnswersAsTheExactOneDoes) {
+  Ember exact;
+  Ember ember(1, {.precision = engine::Precision::kDefault});
+  for (const char* text : {"What is the capital of Norway?", "What is the opposite of hot?",
+                           "How do you say water in French?", "What is Hearth?", "Who are you?",
+                           "What color is grass?", "What is a volcano?", "Tell me a story.",
+                           "How do I add a device?", "Write a poem about rain."}) {
+    Reply wanted;
+    exact.ask(question(text), &wanted);
+    Reply got;
+    ember.ask(question(text), &got);
+    EXPECT_GT(wanted.ids().size(), 1u) << text;
+    EXPECT_EQ(got.ids(), wanted.ids()) << text << " " << wanted.text();
+  }
+}
+
 TEST(InstanceTest, APipelineGivesTheSameAnswer) {
   GenerateRequest request = question("Tell me a story.");
   request.sampling = {.temperature = 1.0f, .seed = 11};

@@ -18,6 +18,7 @@ inline std::string llama_path() { return HEARTH_SOURCE_DIR "/tests/golden/models
 struct TestRoom {
   int64_t kv_tokens = 1024;
   int sequences_max = 8;
+  engine::Precision precision = engine::Precision::kExact;
 };
 
 inline std::unique_ptr<engine::ModelFiles> open_files(const std::string& path) {
@@ -26,13 +27,13 @@ inline std::unique_ptr<engine::ModelFiles> open_files(const std::string& path) {
   return std::move(files).value();
 }
 
-// Rank `rank` of `ranks` equal stages, float32 throughout.
+// Rank `rank` of `ranks` equal stages; float32 throughout unless `room` says otherwise.
 inline std::unique_ptr<engine::RankModel> load_rank(const engine::ModelFiles& files, int rank,
                                                     int ranks, const TestRoom& room = {}) {
   const int layers = files.spec().layers;
   auto model = engine::RankModel::load(files, {.shard = {.layer_begin = rank * layers / ranks,
                                                          .layer_end = (rank + 1) * layers / ranks},
-                                               .precision = engine::Precision::kExact,
+                                               .precision = room.precision,
                                                .threads = 1,
                                                .kv_tokens = room.kv_tokens,
                                                .sequences_max = room.sequences_max});
