@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kPollMs = 200;  // how long stopping may take
 constexpr auto kRetry = std::chrono::seconds(5);
+constexpr auto kFirstAttempt = std::chrono::milliseconds(500);
 
 std::string txt_value(AvahiStringList* txt, const char* key) {
   AvahiStringList* entry = avahi_string_list_find(txt, key);
@@ -71,13 +72,15 @@ Discovery::~Discovery() {
 }
 
 std::string Discovery::status() const {
-  std::lock_guard lock(mutex_);
-  return status_;
+  std::unique_lock lock(mutex_);
+  known_.wait_for(lock, kFirstAttempt, [this] { return !status_.empty(); });
+  return status_.empty() ? "mDNS is starting" : status_;
 }
 
 void Discovery::set_status(std::string status) {
   std::lock_guard lock(mutex_);
   status_ = std::move(status);
+  known_.notify_all();
 }
 
 void Discovery::run() {

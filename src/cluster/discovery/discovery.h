@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -32,7 +33,8 @@ class Discovery {
   // Withdraws the announcement.
   ~Discovery();
 
-  // For people: "mDNS through the system's Avahi".
+  // For people: "mDNS through the system's Avahi". Waits at most half a second for the first
+  // attempt.
   std::string status() const;
 
  private:
@@ -42,7 +44,8 @@ class Discovery {
 
   const Announcement announcement_;
   mutable std::mutex mutex_;
-  std::string status_ = "mDNS is starting";
+  mutable std::condition_variable known_;
+  std::string status_;  // empty during the first attempt
   std::atomic<bool> stopping_ = false;
   std::thread thread_;
 };
