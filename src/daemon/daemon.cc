@@ -91,15 +91,21 @@ class WiredDaemon final : public Daemon {
     facts.name = device_name();
     facts.version = options_.version;
     facts.models = catalog_.models();
-    HEARTH_TRY(cluster_, cluster::Cluster::start({.identity = std::move(identity),
-                                                  .name = options_.cluster,
-                                                  .listen = options_.device_listen,
-                                                  .port = options_.device_port,
-                                                  .peers = options_.peers,
-                                                  .discovery = options_.discovery,
-                                                  .state_path = options_.data_dir + "/state.db",
-                                                  .facts = std::move(facts),
-                                                  .services = {service_->service()}}));
+    auto cluster = cluster::Cluster::start({.identity = std::move(identity),
+                                            .name = options_.cluster,
+                                            .listen = options_.device_listen,
+                                            .port = options_.device_port,
+                                            .peers = options_.peers,
+                                            .discovery = options_.discovery,
+                                            .state_path = options_.data_dir + "/state.db",
+                                            .facts = std::move(facts),
+                                            .services = {service_->service()}});
+    if (!cluster.ok() && cluster.error().code() == Code::kAlreadyExists) {
+      return Error(Code::kAlreadyExists,
+                   cluster.error().message() + " with --device-port or --port");
+    }
+    if (!cluster.ok()) return cluster.error();
+    cluster_ = *std::move(cluster);
     return {};
   }
 

@@ -61,6 +61,14 @@ test('a second device on the same data directory is refused with what to do', as
   });
 });
 
+test('a second device on the same ports is refused with what to do', async () => {
+  await assert.rejects(device.run('serve', '--data-dir', `${device.dataDir}-2`), (error) => {
+    assert.equal(error.code, 1);
+    assert.match(error.stderr, /another hearth, uses it; choose another with --device-port or --port/);
+    return true;
+  });
+});
+
 test('Ctrl-C ends it cleanly, and its processes with it', async () => {
   const runners = device.runnerPids();
   assert.equal(runners.length, 1);
