@@ -175,17 +175,6 @@ export class Device {
     return pids;
   }
 
-  /** Processor time, in clock ticks, that this device's ranks have used. */
-  runnerTicks() {
-    let ticks = 0;
-    for (const pid of this.runnerPids()) {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-      const [user, system] = stat.slice(stat.lastIndexOf(')') + 2).split(' ').slice(11, 13);
-      ticks += Number(user) + Number(system);
-    }
-    return ticks;
-  }
-
   async get(path) {
     const response = await fetch(this.url + path, { signal: AbortSignal.timeout(5_000) });
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);

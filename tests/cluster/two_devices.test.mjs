@@ -64,32 +64,24 @@ test('requests through both devices at once are answered alike', async () => {
 });
 
 test('clients that go away free their places', async () => {
-  const request = { model: 'ember', stream: true, messages: [{ role: 'user', content: questions[2] }] };
-  const open = (device, count, signal) =>
-    Array.from({ length: count }, () =>
+  // More than run and wait together in one instance; each would go on for long, since nothing this random ends.
+  const talk = { model: 'ember', stream: true, temperature: 2, messages: [{ role: 'user', content: questions[2] }] };
+  for (const device of [a, b]) {
+    const clients = new AbortController();
+    const streams = Array.from({ length: 300 }, (_, seed) =>
       fetch(`${device.url}/v1/chat/completions`, {
         method: 'POST',
-        body: JSON.stringify(request),
+        body: JSON.stringify({ ...talk, seed }),
         headers: { 'content-type': 'application/json' },
-        signal,
-      }),
+        signal: clients.signal,
+      }).then(({ status }) => status),
     );
-  for (const device of [a, b]) {
-    const start = a.runnerTicks();
-    for (const answer of open(device, 64)) await (await answer).text();
-    const costOf64 = a.runnerTicks() - start;
-
-    // More than run and wait together in one instance.
-    const clients = new AbortController();
-    const statuses = await Promise.all(open(device, 300, clients.signal).map(async (answer) => (await answer).status));
+    const statuses = await Promise.all(streams);
+    assert.ok(statuses.filter((status) => status === 200).length >= 256);
     assert.ok(statuses.includes(429), `the queue was never full: ${statuses}`);
     clients.abort();
-    const before = a.runnerTicks();
-    // The queue is first come, first served: what stood before this question was answered or dropped.
-    const answer = await eventually('there is room again', 20_000, () => device.ask(questions[0]));
+    const answer = await eventually('there is room again', 10_000, () => device.ask(questions[0]));
     assert.equal(answer.trim(), answerOfOneDevice(questions[0]));
-    const costOfAbandoned = a.runnerTicks() - before;
-    assert.ok(costOfAbandoned < costOf64, `${costOfAbandoned} ticks for nobody, ${costOf64} for 64 answers`);
   }
 });
 
