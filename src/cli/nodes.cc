@@ -2,22 +2,14 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
-#include "cli/cluster_state.h"
-#include "cli/command.h"
-#include "cli/settings.h"
+#include "cli/state_command.h"
 #include "cli/table.h"
 
 namespace hearth::cli {
 namespace {
-
-struct Options {
-  int port = 52415;
-  bool json = false;
-};
 
 void print_json(const ClusterState& state) {
   nlohmann::ordered_json out = nlohmann::ordered_json::array();
@@ -49,18 +41,7 @@ void print_table(const ClusterState& state) {
 }  // namespace
 
 Action declare_nodes(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
-  app.add_option("--port", options->port, "Port of the device's API on this machine")
-      ->check(CLI::Range(1, 65535))
-      ->capture_default_str();
-  app.add_flag("--json", options->json, "Print JSON");
-  app.footer("Example:\n  hearth nodes");
-  return [&app, options]() -> Result<void> {
-    HEARTH_RETURN_IF_ERROR(apply_settings(app));
-    HEARTH_TRY(const ClusterState state, read_state(options->port));
-    options->json ? print_json(state) : print_table(state);
-    return {};
-  };
+  return declare_state_command(app, "Example:\n  hearth nodes", print_table, print_json);
 }
 
 }  // namespace hearth::cli
