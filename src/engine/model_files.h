@@ -26,15 +26,20 @@ std::string_view to_string(Encoding encoding);
 int block_elements(Encoding encoding);
 int block_bytes(Encoding encoding);
 
-// One tensor's bytes inside a file that is mapped read-only, so that a loader may give pages it has
-// read back to the system (madvise, MADV_DONTNEED). Row-major; `rows` x `columns`, a vector has
-// rows == 1. Valid while the ModelFiles it came from lives.
+// A matrix inside a file that is mapped read-only, so that a loader may give pages it has read back
+// to the system (madvise, MADV_DONTNEED). Row-major, `rows` x `columns`; a vector has rows == 1. It
+// may be some of the rows of a tensor that holds several matrices: row r is the tensor's row
+// first_row + r * row_step. Valid while the ModelFiles it came from lives.
 struct TensorView {
   Encoding encoding = Encoding::kF32;
   int64_t rows = 0;
   int64_t columns = 0;
-  std::span<const std::byte>
-      bytes;  // exactly rows * columns in the encoding; not necessarily aligned
+  std::span<const std::byte> bytes;  // of the whole tensor; not necessarily aligned
+  int64_t first_row = 0;
+  int64_t row_step = 1;
+
+  // `count` of the view's rows, every `step`-th from `first` on. REQUIRES: they are in the view.
+  TensorView select(int64_t first, int64_t count, int64_t step = 1) const;
 };
 
 // Immutable and thread-safe once open. Files are memory-mapped; a page is read when it is touched,

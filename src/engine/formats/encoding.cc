@@ -33,6 +33,14 @@ std::string_view to_string(Encoding encoding) { return geometry(encoding).name; 
 int block_elements(Encoding encoding) { return geometry(encoding).elements; }
 int block_bytes(Encoding encoding) { return geometry(encoding).bytes; }
 
+TensorView TensorView::select(int64_t first, int64_t count, int64_t step) const {
+  TensorView view = *this;
+  view.rows = count;
+  view.first_row += first * row_step;
+  view.row_step *= step;
+  return view;
+}
+
 std::optional<int64_t> element_count(std::span<const int64_t> dimensions) {
   int64_t count = 1;
   for (const int64_t dimension : dimensions) {

@@ -163,8 +163,10 @@ void decode_row(Encoding encoding, const std::byte* row, int64_t columns, float*
   }
 }
 
-int64_t file_row_bytes(const TensorView& view) {
-  return view.columns / block_elements(view.encoding) * block_bytes(view.encoding);
+// Row `row` of the view.
+const std::byte* file_row(const TensorView& view, int64_t row) {
+  const int64_t bytes = view.columns / block_elements(view.encoding) * block_bytes(view.encoding);
+  return view.bytes.data() + (view.first_row + row * view.row_step) * bytes;
 }
 
 int unpack_nibble(const std::byte* plane, int64_t k, int64_t n) {
@@ -233,12 +235,11 @@ int64_t PackedMatrix::block_bytes() const {
 }
 
 void pack_blocks(const TensorView& view, const PackedMatrix& matrix, int64_t begin, int64_t end) {
-  const int64_t row_bytes = file_row_bytes(view);
   for (int64_t b = begin; b < end; ++b) {
     std::byte* block = matrix.data + b * matrix.block_bytes();
     const int64_t rows = std::min<int64_t>(kBlockRows, matrix.rows - b * kBlockRows);
     for (int n = 0; n < rows; ++n) {
-      const std::byte* row = view.bytes.data() + (b * kBlockRows + n) * row_bytes;
+      const std::byte* row = file_row(view, b * kBlockRows + n);
       switch (view.encoding) {
         case Encoding::kF32:
           pack_f32(row, view.columns, n, block);
@@ -271,8 +272,7 @@ void unpack_row(const PackedMatrix& matrix, int64_t row, float* out) {
 
 void decode_tensor(const TensorView& view, float* out) {
   for (int64_t row = 0; row < view.rows; ++row) {
-    decode_row(view.encoding, view.bytes.data() + row * file_row_bytes(view), view.columns,
-               out + row * view.columns);
+    decode_row(view.encoding, file_row(view, row), view.columns, out + row * view.columns);
   }
 }
 

@@ -50,6 +50,29 @@ TEST(PackedMatrix, EveryRowComesBackExactly) {
   }
 }
 
+TEST(PackedMatrix, SelectedRowsAreThoseOfTheTensor) {
+  const std::vector<std::byte> bytes = random_tensor(Encoding::kQ8_0, 40, 64);
+  const TensorView whole{Encoding::kQ8_0, 40, 64, bytes};
+  std::vector<float> all(40 * 64);
+  decode_tensor(whole, all.data());
+  const TensorView odd = whole.select(1, 20, 2).select(2, 17);  // rows 5, 7 .. 37
+  std::vector<float> some(17 * 64);
+  decode_tensor(odd, some.data());
+  PackedMatrix matrix(odd);
+  auto buffer = Buffer::allocate(matrix.bytes());
+  ASSERT_TRUE(buffer.ok());
+  matrix.data = buffer->data();
+  pack_blocks(odd, matrix, 0, matrix.blocks());
+  std::vector<float> row(64);
+  for (int r = 0; r < 17; ++r) {
+    unpack_row(matrix, r, row.data());
+    for (int k = 0; k < 64; ++k) {
+      ASSERT_EQ(some[r * 64 + k], all[(5 + 2 * r) * 64 + k]);
+      ASSERT_EQ(row[k], some[r * 64 + k]);
+    }
+  }
+}
+
 // Values worked out by hand from the formats' definitions.
 TEST(DecodeTensor, KnownBlocks) {
   std::vector<std::byte> q4(18, std::byte{0x00});
