@@ -38,6 +38,10 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
   const int m = static_cast<int>(state.range(0));
   PackedMatrix matrix;
   matrix.encoding = encoding;
+  matrix.groups = {.shift = 1,  // of 64 columns
+                   .type = kernels::GroupFloat::kBF16,
+                   .offset = encoding == Encoding::kF8_E4M3 ? kernels::GroupOffset::kNone
+                                                            : kernels::GroupOffset::kMin};
   matrix.rows = 16;
   matrix.columns = kColumns;
   matrix.rows = (kBytesMin / matrix.block_bytes() + 1) * 16;
@@ -62,6 +66,7 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
   for (auto _ : state) {
     function({.weights = weights.data(),
               .block_bytes = matrix.block_bytes(),
+              .groups = matrix.groups,
               .columns = kColumns,
               .rows = m,
               .x = x.data(),
@@ -117,8 +122,8 @@ void register_all() {
   for (const Isa& isa : kernels::isas()) {
     if (!isa.supported()) continue;
     const bool reference = isa.priority == 0;  // too slow for many rows
-    for (const Encoding encoding : {Encoding::kF32, Encoding::kF16, Encoding::kBF16,
-                                    Encoding::kQ8_0, Encoding::kQ4_0, Encoding::kQ6_K}) {
+    for (int e = 0; e < static_cast<int>(Encoding::kMXFP4Split); ++e) {
+      const auto encoding = static_cast<Encoding>(e);
       const std::string name = std::string(isa.name) + "/" + std::string(to_string(encoding));
       auto* bench = benchmark::RegisterBenchmark(name.c_str(), matmul, &isa, encoding)->Arg(1);
       if (!reference) bench->Arg(4)->Arg(8)->Arg(64);
