@@ -112,7 +112,14 @@ int64_t row_bytes(const TensorView& view) {
 
 }  // namespace
 
-int64_t stored_bytes(const TensorView& view) { return view.rows * row_bytes(view); }
+int64_t stored_bytes(const TensorView& view) {
+  const int64_t numbers = view.rows * row_bytes(view);
+  const GroupScales& groups = view.groups;
+  const size_t scales = groups.scales.size() + groups.biases.size() + groups.zeros.size();
+  if (scales == 0) return numbers;
+  const int64_t tensor_rows = static_cast<int64_t>(view.bytes.size()) / row_bytes(view);
+  return numbers + static_cast<int64_t>(scales) * view.rows / tensor_rows;
+}
 
 std::span<const std::byte> view_bytes(const TensorView& view) {
   const int64_t rows = view.rows == 0 ? 0 : (view.rows - 1) * view.row_step + 1;
