@@ -49,7 +49,7 @@ TEST(Bpe, FollowsItsDefinitionForWordsOfAllLengths) {
     while (options.merges.size() < 40) {
       const BpeMerge merge{known[static_cast<size_t>(below(static_cast<int>(known.size())))],
                            known[static_cast<size_t>(below(static_cast<int>(known.size())))],
-                           300 + static_cast<int32_t>(options.merges.size())};
+                           300 + static_cast<int32_t>(options.merges.size()), 0};
       const bool twice = std::any_of(
           options.merges.begin(), options.merges.end(),
           [&](const BpeMerge& m) { return m.left == merge.left && m.right == merge.right; });
@@ -58,6 +58,9 @@ TEST(Bpe, FollowsItsDefinitionForWordsOfAllLengths) {
       known.push_back(merge.result);
     }
     std::shuffle(options.merges.begin(), options.merges.end(), random);
+    for (size_t i = 0; i < options.merges.size(); ++i) {
+      options.merges[i].rank = static_cast<int32_t>(i);
+    }
     const Bpe bpe(options);
     for (const int length : {0, 1, 2, 3, 10, 31, 32, 33, 34, 64, 150}) {
       std::string word;

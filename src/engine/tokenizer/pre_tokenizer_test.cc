@@ -19,13 +19,15 @@ Pattern pattern(const std::string& regex) {
 }
 
 Words split(std::vector<PreTokenizerStep> steps, const std::string& text) {
-  std::deque<std::string> storage;
-  const auto pieces = PreTokenizer(std::move(steps)).split(text, storage);
-  return {pieces.begin(), pieces.end()};
+  Words words;
+  PreTokenizer(std::move(steps)).split(text, true, [&](std::string_view word) {
+    words.emplace_back(word);
+  });
+  return words;
 }
 
 Words split_at_dashes(SplitBehavior behavior, const std::string& text, bool invert = false) {
-  return split({{.pattern = pattern("-"), .behavior = behavior, .invert = invert}}, text);
+  return split({Split{pattern("-"), behavior, invert}}, text);
 }
 
 TEST(PreTokenizer, Behaviors) {
@@ -49,22 +51,20 @@ TEST(PreTokenizer, Inverted) {
 }
 
 TEST(PreTokenizer, StepsFollowEachOther) {
-  EXPECT_THAT(split({{.pattern = pattern(R"(\p{N})")}, {.pattern = pattern("b+")}}, "ab1bbc2"),
+  EXPECT_THAT(split({Split{pattern(R"(\p{N})")}, Split{pattern("b+")}}, "ab1bbc2"),
               ElementsAre("a", "b", "1", "bb", "c", "2"));
-  EXPECT_THAT(split({{.add_prefix_space = true}, {.pattern = pattern(" ")}}, "a"),
-              ElementsAre(" ", "a"));
-  EXPECT_THAT(split({{.add_prefix_space = true}}, " a"), ElementsAre(" a"));
-  EXPECT_THAT(split({{.add_prefix_space = true}}, ""), IsEmpty());
+  EXPECT_THAT(split({PrefixSpace{}, Split{pattern(" ")}}, "a"), ElementsAre(" ", "a"));
+  EXPECT_THAT(split({PrefixSpace{}}, " a"), ElementsAre(" a"));
+  EXPECT_THAT(split({PrefixSpace{}}, ""), IsEmpty());
 }
 
 TEST(PreTokenizer, LookaheadsEndWithThePiece) {
-  EXPECT_THAT(split({{.pattern = pattern("x")}, {.pattern = pattern(R"(\s+(?!\S))")}}, "a  xb"),
+  EXPECT_THAT(split({Split{pattern("x")}, Split{pattern(R"(\s+(?!\S))")}}, "a  xb"),
               ElementsAre("a", "  ", "x", "b"));
 }
 
 TEST(PreTokenizer, EmptyMatchesMakeProgress) {
-  EXPECT_THAT(split({{.pattern = pattern("b*")}}, "a\u00e9bbc"),
-              ElementsAre("a", "\u00e9", "bb", "c"));
+  EXPECT_THAT(split({Split{pattern("b*")}}, "a\u00e9bbc"), ElementsAre("a", "\u00e9", "bb", "c"));
 }
 
 TEST(Pattern, WhiteSpaceIsUnicodes) {
