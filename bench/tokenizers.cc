@@ -27,9 +27,15 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMerges = 60'000;
+constexpr size_t kMerges = 40'000;
 constexpr size_t kTextBytes = 4 << 20;
 constexpr const char* kMark = "\u2581";
+
+// At most `bytes`, whole characters.
+std::string head(const std::string& text, size_t bytes) {
+  while (bytes < text.size() && (static_cast<unsigned char>(text[bytes]) & 0xc0) == 0x80) --bytes;
+  return text.substr(0, bytes);
+}
 
 std::string english() {
   std::string text;
@@ -46,7 +52,7 @@ std::string english() {
     text.append(std::istreambuf_iterator<char>(in), {});
   }
   while (text.size() < kTextBytes) text += text;
-  return text.substr(0, kTextBytes);
+  return head(text, kTextBytes);
 }
 
 std::string character(uint32_t c) {
@@ -187,7 +193,7 @@ const Training& training(bool bytes) {
     for (int byte = 0; by_bytes && byte < 256; ++byte)
       training.add({character_of_byte(static_cast<uint8_t>(byte))});
     for (const char* language : {"english", "chinese"}) {
-      for (const std::string& word : words_of(text_of(language).substr(0, 2 << 20))) {
+      for (const std::string& word : words_of(head(text_of(language), 2 << 20))) {
         std::vector<std::string> units;
         for (size_t at = 0; at < word.size();) {
           const auto lead = static_cast<unsigned char>(word[at]);

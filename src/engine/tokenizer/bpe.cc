@@ -12,7 +12,7 @@ namespace hearth::engine {
 namespace {
 
 // Up to here, looking at every pair for each merge is faster than keeping a queue.
-constexpr size_t kShortWord = 32;
+constexpr size_t kShortWord = 128;
 
 uint64_t key_of(int32_t left, int32_t right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
@@ -275,23 +275,32 @@ void Bpe::add_characters(std::string_view word, std::vector<int32_t>& symbols) c
 }
 
 void Bpe::merge_short(std::vector<int32_t>& symbols) const {
-  std::array<const Rule*, kShortWord> rules{};  // of each symbol with the next
+  constexpr int32_t kNone = INT32_MAX;
+  // Of each symbol with the next; ranks lie by themselves, so that the lowest is found quickly.
+  std::array<int32_t, kShortWord> ranks;
+  std::array<int32_t, kShortWord> results;
+  const auto look_up = [&](size_t i) {
+    const Rule* rule = rule_of(symbols[i], symbols[i + 1]);
+    ranks[i] = rule == nullptr ? kNone : rule->rank;
+    results[i] = rule == nullptr ? -1 : rule->result;
+  };
   size_t count = symbols.size();
-  for (size_t i = 0; i + 1 < count; ++i) rules[i] = rule_of(symbols[i], symbols[i + 1]);
+  for (size_t i = 0; i + 1 < count; ++i) look_up(i);
   while (count > 1) {
-    size_t best = count;
-    for (size_t i = 0; i + 1 < count; ++i) {
-      if (rules[i] != nullptr && (best == count || rules[i]->rank < rules[best]->rank)) best = i;
-    }
-    if (best == count) break;
-    symbols[best] = rules[best]->result;
+    const auto pairs = static_cast<std::ptrdiff_t>(count - 1);
+    const int32_t lowest = *std::min_element(ranks.begin(), ranks.begin() + pairs);
+    if (lowest == kNone) break;
+    const auto best = static_cast<size_t>(std::find(ranks.begin(), ranks.begin() + pairs, lowest) -
+                                          ranks.begin());
+    symbols[best] = results[best];
     --count;
-    for (size_t i = best + 1; i < count; ++i) {
-      symbols[i] = symbols[i + 1];
-      rules[i] = rules[i + 1];
+    for (size_t i = best + 1; i < count; ++i) symbols[i] = symbols[i + 1];
+    for (size_t i = best + 1; i + 1 < count; ++i) {
+      ranks[i] = ranks[i + 1];
+      results[i] = results[i + 1];
     }
-    if (best > 0) rules[best - 1] = rule_of(symbols[best - 1], symbols[best]);
-    rules[best] = best + 1 < count ? rule_of(symbols[best], symbols[best + 1]) : nullptr;
+    if (best > 0) look_up(best - 1);
+    if (best + 1 < count) look_up(best);
   }
   symbols.resize(count);
 }
