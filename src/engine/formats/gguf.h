@@ -66,6 +66,9 @@ class GgufFile {
   Result<std::string_view> text_or(std::string_view key, std::string_view fallback) const;
   Result<std::vector<std::string_view>> texts(std::string_view key) const;
   Result<std::vector<int64_t>> integers(std::string_view key) const;
+  // An array of float32; the elements of an array of bytes.
+  Result<std::vector<float>> floats(std::string_view key) const;
+  Result<std::string_view> byte_array(std::string_view key) const;
 
   Error wrong(std::string_view key, std::string_view expected) const;
 
