@@ -6,7 +6,7 @@
 #include <array>
 #include <cstring>
 
-#include "engine/formats/gguf.h"
+#include "engine/formats/gguf_parts.h"
 #include "engine/formats/spec_check.h"
 
 namespace hearth::engine {
@@ -77,8 +77,6 @@ Result<Architecture> architecture_of(const GgufFile& gguf) {
 Result<void> refuse_other_kinds(const GgufFile& gguf, const std::string& arch) {
   HEARTH_TRY(const std::string_view type, gguf.text_or("general.type", "model"));
   if (type != "model") return unsupported(gguf, fmt::format("general.type {}", type));
-  HEARTH_TRY(const int64_t parts, gguf.integer_or("split.count", 1, 0, kIntMax));
-  if (parts > 1) return unsupported(gguf, fmt::format("a model split into {} files", parts));
   HEARTH_TRY(const int64_t experts, gguf.integer_or(arch + ".expert_count", 0, 0, kIntMax));
   if (experts > 0) return unsupported(gguf, fmt::format("{}.expert_count {}", arch, experts));
   return {};
@@ -202,8 +200,8 @@ Result<void> read_tensors(const GgufFile& gguf, OpenedModel& model) {
 
 Result<OpenedModel> open_gguf(const std::string& path) {
   OpenedModel model;
-  HEARTH_TRY(MappedFile file, MappedFile::open(path));
-  HEARTH_TRY(const GgufFile gguf, GgufFile::parse(file.bytes(), path));
+  HEARTH_TRY(GgufParts parts, open_gguf_parts(path));
+  const GgufFile& gguf = parts.gguf;
   ModelSpec& spec = model.spec;
   HEARTH_TRY(spec.architecture, architecture_of(gguf));
   HEARTH_TRY(spec.architecture_name, gguf.text("general.architecture"));
@@ -225,7 +223,7 @@ Result<OpenedModel> open_gguf(const std::string& path) {
   HEARTH_TRY(const int64_t vocab, gguf.integer_or(arch + ".vocab_size", rows, 1, kIntMax));
   if (vocab > kIntMax) return gguf.wrong(arch + ".vocab_size", "an integer below 2^31");
   spec.vocab = static_cast<int>(vocab);
-  model.files.push_back(std::move(file));
+  model.files = std::move(parts.files);
   return model;
 }
 

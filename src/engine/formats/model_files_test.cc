@@ -410,7 +410,6 @@ TEST_F(WrittenGguf, WhatCannotBeComputedIsNamed) {
     return error_of(write(builder), Code::kUnsupported);
   };
   EXPECT_THAT(refused([](auto& b) { b.add_int("llama.expert_count", 8); }), HasSubstr("expert"));
-  EXPECT_THAT(refused([](auto& b) { b.add_int("split.count", 3); }), HasSubstr("3 files"));
   EXPECT_THAT(refused([](auto& b) { b.add_text("general.type", "adapter"); }),
               HasSubstr("adapter"));
   EXPECT_THAT(refused([](auto& b) { b.add_text("llama.rope.scaling.type", "yarn"); }),
