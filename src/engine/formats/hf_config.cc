@@ -29,10 +29,6 @@ Result<Architecture> architecture_of(const JsonObject& config) {
 Result<void> refuse_unknown_arithmetic(const JsonObject& config, Architecture architecture) {
   HEARTH_TRY(const std::string activation, config.text_or("hidden_act", "silu"));
   if (activation != "silu") return unsupported(config, "hidden_act " + activation);
-  for (const std::string_view key : {"quantization_config", "quantization"}) {
-    if (config.has(key))
-      return unsupported(config, "weights quantised as in key " + std::string(key));
-  }
   for (const std::string_view key : {"mlp_bias", "use_sliding_window"}) {
     HEARTH_TRY(const bool on, config.boolean_or(key, false));
     if (on) return unsupported(config, std::string(key) + " true");

@@ -234,7 +234,8 @@ TEST_F(EditedModel, WhatCannotBeComputedIsNamed) {
               HasSubstr("yarn"));
   EXPECT_THAT(refused({{"use_sliding_window", true}}), HasSubstr("use_sliding_window"));
   EXPECT_THAT(refused({{"attention_bias", true}}), HasSubstr("attention_bias"));
-  EXPECT_THAT(refused({{"quantization_config", {{"bits", 4}}}}), HasSubstr("quantization_config"));
+  EXPECT_THAT(refused({{"quantization_config", {{"quant_method", "awq"}}}}),
+              AllOf(HasSubstr("quantization_config"), HasSubstr("awq"), HasSubstr("GGUF or MLX")));
 }
 
 TEST_F(EditedModel, SizesAreChecked) {
