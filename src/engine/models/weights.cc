@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "engine/tensor/decode.h"
+
 namespace hearth::engine {
 namespace {
 

@@ -5,6 +5,7 @@
 
 #include "engine/kernels/layout.h"
 #include "engine/kernels/numbers.h"
+#include "engine/tensor/file_blocks.h"
 
 namespace hearth::engine {
 namespace {
@@ -122,53 +123,6 @@ void pack_q6(const std::byte* row, int64_t columns, int n, std::byte* block) {
   }
 }
 
-// One row of the file to out [columns].
-void decode_row(Encoding encoding, const std::byte* row, int64_t columns, float* out) {
-  switch (encoding) {
-    case Encoding::kF32:
-      std::memcpy(out, row, static_cast<size_t>(columns) * 4);
-      return;
-    case Encoding::kF16:
-      for (int64_t k = 0; k < columns; ++k) out[k] = from_f16(load<uint16_t>(row + k * 2));
-      return;
-    case Encoding::kBF16:
-      for (int64_t k = 0; k < columns; ++k) out[k] = from_bf16(load<uint16_t>(row + k * 2));
-      return;
-    case Encoding::kQ8_0:
-      for (int64_t k = 0; k < columns; ++k) {
-        const std::byte* block = row + k / kGroup * kQ8BlockBytes;
-        out[k] = from_f16(load<uint16_t>(block)) * load<int8_t>(block + 2 + k % kGroup);
-      }
-      return;
-    case Encoding::kQ4_0:
-      for (int64_t k = 0; k < columns; ++k) {
-        const std::byte* block = row + k / kGroup * kQ4BlockBytes;
-        const int byte = load<uint8_t>(block + 2 + k % 16);
-        const int q = (k % kGroup < 16 ? byte & 15 : byte >> 4) - 8;
-        out[k] = from_f16(load<uint16_t>(block)) * static_cast<float>(q);
-      }
-      return;
-    case Encoding::kQ6_K:
-      for (int64_t k = 0; k < columns; ++k) {
-        const std::byte* block = row + k / kQ6Elements * kQ6BlockBytes;
-        const int in_block = static_cast<int>(k % kQ6Elements);
-        const Q6Quad quad = load_q6_quad(block, in_block / 4 * 4);
-        const int shift = in_block % 4 * 8;
-        const auto q = static_cast<int>((quad.low >> shift & 15) | (quad.high >> shift & 3) << 4);
-        const float scale = from_f16(load<uint16_t>(block + 208)) *
-                            static_cast<float>(load<int8_t>(block + 192 + in_block / 16));
-        out[k] = scale * static_cast<float>(q - 32);
-      }
-      return;
-  }
-}
-
-// Row `row` of the view.
-const std::byte* file_row(const TensorView& view, int64_t row) {
-  const int64_t bytes = view.columns / block_elements(view.encoding) * block_bytes(view.encoding);
-  return view.bytes.data() + (view.first_row + row * view.row_step) * bytes;
-}
-
 int unpack_nibble(const std::byte* plane, int64_t k, int64_t n) {
   const int byte = load<uint8_t>(plane + (k / 8 * kBlockRows + n) * 4 + k % 4);
   return k % 8 < 4 ? byte & 15 : byte >> 4;
@@ -203,8 +157,9 @@ float unpack(const PackedMatrix& matrix, const std::byte* block, int64_t k, int6
       const auto scale = static_cast<float>(load<int8_t>(scales + k / 16 * kBlockRows + n));
       return half_at(scales + columns, k / kQ6Elements) * scale * static_cast<float>(q);
     }
+    default:
+      return 0;
   }
-  return 0;
 }
 
 }  // namespace
@@ -230,8 +185,9 @@ int64_t PackedMatrix::block_bytes() const {
       return round_up(k * kBlockRows / 2 + scales, 64);
     case Encoding::kQ6_K:
       return round_up(k * 13 + k / kQ6Elements * kBlockRows * 2, 64);
+    default:
+      return 0;
   }
-  return 0;
 }
 
 void pack_blocks(const TensorView& view, const PackedMatrix& matrix, int64_t begin, int64_t end) {
@@ -259,6 +215,8 @@ void pack_blocks(const TensorView& view, const PackedMatrix& matrix, int64_t beg
         case Encoding::kQ6_K:
           pack_q6(row, view.columns, n, block);
           break;
+        default:
+          break;
       }
     }
   }
@@ -268,12 +226,6 @@ void unpack_row(const PackedMatrix& matrix, int64_t row, float* out) {
   const std::byte* block = matrix.data + row / kBlockRows * matrix.block_bytes();
   const int64_t n = row % kBlockRows;
   for (int64_t k = 0; k < matrix.columns; ++k) out[k] = unpack(matrix, block, k, n);
-}
-
-void decode_tensor(const TensorView& view, float* out) {
-  for (int64_t row = 0; row < view.rows; ++row) {
-    decode_row(view.encoding, file_row(view, row), view.columns, out + row * view.columns);
-  }
 }
 
 }  // namespace hearth::engine

@@ -34,7 +34,4 @@ void pack_blocks(const TensorView& view, const PackedMatrix& matrix, int64_t beg
 // Decodes one row to out [columns].
 void unpack_row(const PackedMatrix& matrix, int64_t row, float* out);
 
-// Decodes a whole tensor, row-major, to out [rows * columns].
-void decode_tensor(const TensorView& view, float* out);
-
 }  // namespace hearth::engine

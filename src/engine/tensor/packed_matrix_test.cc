@@ -5,6 +5,7 @@
 #include <random>
 
 #include "engine/tensor/buffer.h"
+#include "engine/tensor/decode.h"
 
 namespace hearth::engine {
 namespace {
@@ -71,36 +72,6 @@ TEST(PackedMatrix, SelectedRowsAreThoseOfTheTensor) {
       ASSERT_EQ(row[k], some[r * 64 + k]);
     }
   }
-}
-
-// Values worked out by hand from the formats' definitions.
-TEST(DecodeTensor, KnownBlocks) {
-  std::vector<std::byte> q4(18, std::byte{0x00});
-  q4[0] = std::byte{0x00};
-  q4[1] = std::byte{0x38};  // 0.5
-  q4[2] = std::byte{0xf1};  // number 0: 1 - 8, number 16: 15 - 8
-  std::vector<float> out(32);
-  decode_tensor({Encoding::kQ4_0, 1, 32, q4}, out.data());
-  EXPECT_EQ(out[0], -3.5f);
-  EXPECT_EQ(out[16], 3.5f);
-  EXPECT_EQ(out[1], -4.0f);
-
-  std::vector<std::byte> q8(34, std::byte{0x80});  // -128
-  q8[0] = std::byte{0x01};
-  q8[1] = std::byte{0x00};  // the smallest subnormal, 2^-24
-  decode_tensor({Encoding::kQ8_0, 1, 32, q8}, out.data());
-  EXPECT_EQ(out[31], -128.0f / 16777216.0f);
-
-  std::vector<std::byte> q6(210, std::byte{0x00});
-  q6[64 + 32 + 5] = std::byte{0xa0};   // numbers 128 + 32 + 5 (low nibble 0) and 128 + 96 + 5 (10)
-  q6[128 + 32 + 5] = std::byte{0xc0};  // high bits 3 of number 128 + 96 + 5
-  q6[192 + 14] = std::byte{0xfe};      // scale -2 of numbers 224 .. 239
-  q6[209] = std::byte{0x3c};           // factor 1
-  out.resize(256);
-  decode_tensor({Encoding::kQ6_K, 1, 256, q6}, out.data());
-  EXPECT_EQ(out[128 + 96 + 5], -2.0f * (10 + 48 - 32));
-  EXPECT_EQ(out[128 + 96 + 6], -2.0f * -32);
-  EXPECT_EQ(out[0], 0.0f);
 }
 
 }  // namespace

@@ -17,10 +17,11 @@ namespace hearth::engine::kernels {
 using namespace avx2;
 
 const Kernels kAvx2Kernels = {
-    .matmul = {matmul<WeightsF32>, matmul<WeightsF16>, matmul<WeightsBF16>, matmul<WeightsQ8>,
-               matmul<WeightsQ4>, matmul<WeightsQ6>},
-    .matmul_q = {nullptr, nullptr, nullptr, matmul_q<BytesQ8>, matmul_q<BytesQ4>,
-                 matmul_q<BytesQ6>},
+    .matmul = {matmul<WeightsF32>, matmul<WeightsF16>, matmul<WeightsBF16>, matmul<WeightsQ4>,
+               nullptr, nullptr, nullptr, matmul<WeightsQ8>, nullptr, nullptr, nullptr, nullptr,
+               matmul<WeightsQ6>},
+    .matmul_q = {nullptr, nullptr, nullptr, matmul_q<BytesQ4>, nullptr, nullptr, nullptr,
+                 matmul_q<BytesQ8>, nullptr, nullptr, nullptr, nullptr, matmul_q<BytesQ6>},
     .tile_f32 = tile_f32,
     .tile_q = tile_q,
     .rms_norm = rms_norm,

@@ -247,9 +247,10 @@ void attention(const AttentionArgs& args) {
 }  // namespace
 
 const Kernels kScalarKernels = {
-    .matmul = {matmul<Float32>, matmul<Float16>, matmul<BFloat16>, matmul<Quant8>, matmul<Quant4>,
-               matmul<Quant6>},
-    .matmul_q = {nullptr, nullptr, nullptr, matmul_q<Quant8>, matmul_q<Quant4>, matmul_q<Quant6>},
+    .matmul = {matmul<Float32>, matmul<Float16>, matmul<BFloat16>, matmul<Quant4>, nullptr, nullptr,
+               nullptr, matmul<Quant8>, nullptr, nullptr, nullptr, nullptr, matmul<Quant6>},
+    .matmul_q = {nullptr, nullptr, nullptr, matmul_q<Quant4>, nullptr, nullptr, nullptr,
+                 matmul_q<Quant8>, nullptr, nullptr, nullptr, nullptr, matmul_q<Quant6>},
     .tile_f32 = tile_f32,
     .tile_q = tile_q,
     .rms_norm = rms_norm,
