@@ -98,11 +98,10 @@ Result<void> read_config_group(const JsonObject& group, const std::string& commo
     return read_fp8_block(weights, "block_structure", quantization);
   }
   HEARTH_TRY(const bool symmetric, weights.boolean_or("symmetric", true));
-  if (!symmetric) return refused(weights, described + " with zero points");
   const bool grouped = strategy == "group";
   const bool known = format == "pack-quantized" && type == "int" && (bits == 4 || bits == 8);
   if (!known || (!grouped && strategy != "channel")) return refused(weights, described);
-  HfQuantization::Packing packing{.bits = static_cast<int>(bits)};
+  HfQuantization::Packing packing{.bits = static_cast<int>(bits), .zero_points = !symmetric};
   if (grouped) {
     HEARTH_TRY(packing.group_size, weights.integer("group_size", 1, kBlockMax));
     if (!one_of(packing.group_size, {32, 64, 128})) {

@@ -1,7 +1,8 @@
 // How the weights of a Hugging Face directory are quantised, as its config.json says.
 // Sources: https://huggingface.co/docs/transformers/quantization (fp8, mxfp4),
 // https://github.com/vllm-project/compressed-tensors (pack-quantized, float-quantized),
-// https://github.com/ml-explore/mlx-lm and mlx.core.quantize (MLX). docs/formats.md has the layouts.
+// https://github.com/ml-explore/mlx-lm and mlx.core.quantize (MLX). docs/formats.md has the
+// layouts.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +23,11 @@ struct HfQuantization {
   int64_t fp8_block_rows = 0;
   int64_t fp8_block_columns = 0;
 
-  // Whole numbers packed into I32 with symmetric scales: the kinds that the groups of modules have.
+  // Whole numbers packed into I32: the kinds that the groups of modules have.
   struct Packing {
-    int bits = 4;            // 4 or 8
-    int64_t group_size = 0;  // columns that share a scale; 0: the whole row
+    int bits = 4;              // 4 or 8
+    int64_t group_size = 0;    // columns that share a scale; 0: the whole row
+    bool zero_points = false;  // else the middle of the numbers means zero
   };
   std::vector<Packing> packings;
 

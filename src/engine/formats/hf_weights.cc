@@ -52,8 +52,7 @@ Encoding integers_of(int bits) {
 }
 
 Error wrong(const HfTensor& held, const std::string& what) {
-  return Error(Code::kCorrupt,
-               fmt::format("{}: tensor {}: {}", held.file, held.tensor.name, what));
+  return Error(Code::kCorrupt, fmt::format("{}: tensor {}: {}", held.file, held.tensor.name, what));
 }
 
 Error unsupported(const HfTensor& held, const std::string& what) {
@@ -139,8 +138,8 @@ class Grouping {
 
   static Result<void> expect_shape(const HfTensor& held, const Shape& expected) {
     if (held.tensor.shape == expected) return {};
-    return wrong(held, fmt::format("shape {}, expected {}", text_of(held.tensor.shape),
-                                   text_of(expected)));
+    return wrong(
+        held, fmt::format("shape {}, expected {}", text_of(held.tensor.shape), text_of(expected)));
   }
   static Result<void> expect_type(const HfTensor& held, std::string_view expected) {
     if (held.tensor.type == expected) return {};
@@ -206,16 +205,17 @@ Result<void> Grouping::add_fp8(const std::string& stem, const HfTensor& held) {
 }
 
 // X.weight_packed I32 [rows, columns * bits / 32] of the numbers plus 2^(bits - 1), X.weight_shape
-// I64 [2], X.weight_scale [rows, groups], and X.weight_zero_point I32 [rows * bits / 32, groups] or
-// none.
+// I64 [2], X.weight_scale [rows, groups]; unsymmetric: X.weight_zero_point I32 [rows * bits / 32,
+// groups].
 Result<void> Grouping::add_packed(const std::string& stem, const HfTensor& held) {
   HEARTH_RETURN_IF_ERROR(expect_type(held, "I32"));
   HEARTH_TRY(const HfTensor* size, part(stem + ".weight_shape", held));
   HEARTH_TRY(const HfTensor* scales, part(stem + ".weight_scale", held));
-  const HfTensor* zeros = find_part(stem + ".weight_zero_point");
+  find_part(stem + ".weight_zero_point");  // not needed where numbers are symmetric
   if (tensors_.contains(stem + ".weight_g_idx")) {
-    return unsupported(held, "columns in another order (g_idx): use a GGUF or MLX file of this "
-                             "model");
+    return unsupported(held,
+                       "columns in another order (g_idx): use a GGUF or MLX file of this "
+                       "model");
   }
   HEARTH_RETURN_IF_ERROR(expect_type(*size, "I64"));
   HEARTH_RETURN_IF_ERROR(expect_shape(*size, {2}));
@@ -225,8 +225,8 @@ Result<void> Grouping::add_packed(const std::string& stem, const HfTensor& held)
   const auto [rows, columns] = sizes;
   const Shape& shape = held.tensor.shape;
   if (shape.size() != 2 || shape[0] != rows || columns < 1 || columns > shape[1] * 32) {
-    return wrong(*size, fmt::format("{} x {} for numbers packed as {}", rows, columns,
-                                    text_of(shape)));
+    return wrong(*size,
+                 fmt::format("{} x {} for numbers packed as {}", rows, columns, text_of(shape)));
   }
   // The module's group in the config is the one whose numbers fit.
   for (const HfQuantization::Packing& packing : quantization_.packings) {
@@ -242,7 +242,8 @@ Result<void> Grouping::add_packed(const std::string& stem, const HfTensor& held)
                    .rows = 1,
                    .columns = group,
                    .scales = scales->tensor.bytes};
-    if (zeros != nullptr) {
+    if (packing.zero_points) {
+      HEARTH_TRY(const HfTensor* zeros, part(stem + ".weight_zero_point", held));
       HEARTH_RETURN_IF_ERROR(expect_type(*zeros, "I32"));
       HEARTH_RETURN_IF_ERROR(
           expect_shape(*zeros, {divided_up(rows, 32 / packing.bits), groups[1]}));

@@ -7,7 +7,7 @@
 
 #include "engine/formats/safetensors.h"
 #include "engine/formats/test_files.h"
-#include "engine/tensor/packed_matrix.h"
+#include "engine/tensor/decode.h"
 
 namespace hearth::engine {
 namespace {
@@ -163,33 +163,30 @@ TEST_F(HfWeights, PackedInt4InGroups) {
   EXPECT_EQ(a[63], 70);
 }
 
-TEST_F(HfWeights, PackedIntegersPerRowAndWithZeroPoints) {
+TEST_F(HfWeights, PackedInt8PerRow) {
   add("a.weight_packed", "I32", {2, 8}, filled(64, 0x83));  // 0x83 - 128 = 3
   add("a.weight_shape", "I64", {2}, packed<int64_t>({2, 32}));
   add_floats("a.weight_scale", {2, 1}, {1, 10});
-  const TensorTable bytes =
+  const TensorTable views =
       table(packed_config({{"num_bits", 8}, {"type", "int"}, {"strategy", "channel"}}));
-  EXPECT_EQ(decoded(bytes.at("a.weight"))[31], 3);
-  EXPECT_EQ(decoded(bytes.at("a.weight"))[63], 30);
+  EXPECT_EQ(decoded(views.at("a.weight"))[31], 3);
+  EXPECT_EQ(decoded(views.at("a.weight"))[63], 30);
+}
 
-  add("b.weight_packed", "I32", {2, 4}, filled(32, 0x55));
-  add("b.weight_shape", "I64", {2}, packed<int64_t>({2, 32}));
-  add_floats("b.weight_scale", {2, 1}, {1, 10});
-  add("b.weight_zero_point", "I32", {1, 1}, packed<uint32_t>({0x31}));
-  header_.erase("a.weight_packed");
-  header_.erase("a.weight_shape");
-  header_.erase("a.weight_scale");
-  data_.erase(0, 64 + 16 + 8);
-  for (auto& entry : header_) {
-    for (auto& offset : entry["data_offsets"]) offset = offset.get<int>() - (64 + 16 + 8);
-  }
-  const TensorTable zeros = table(packed_config({{"num_bits", 4},
-                                                 {"type", "int"},
-                                                 {"symmetric", false},
-                                                 {"strategy", "group"},
-                                                 {"group_size", 32}}));
-  EXPECT_EQ(decoded(zeros.at("b.weight"))[0], 4);    // 5 - 1
-  EXPECT_EQ(decoded(zeros.at("b.weight"))[63], 20);  // 10 * (5 - 3)
+TEST_F(HfWeights, PackedInt4WithZeroPoints) {
+  const json config = packed_config({{"num_bits", 4},
+                                     {"type", "int"},
+                                     {"symmetric", false},
+                                     {"strategy", "group"},
+                                     {"group_size", 32}});
+  add("a.weight_packed", "I32", {2, 4}, filled(32, 0x55));
+  add("a.weight_shape", "I64", {2}, packed<int64_t>({2, 32}));
+  add_floats("a.weight_scale", {2, 1}, {1, 10});
+  EXPECT_THAT(error(config, Code::kCorrupt), HasSubstr("a.weight_zero_point"));
+  add("a.weight_zero_point", "I32", {1, 1}, packed<uint32_t>({0x31}));
+  const TensorTable views = table(config);
+  EXPECT_EQ(decoded(views.at("a.weight"))[0], 4);    // 5 - 1
+  EXPECT_EQ(decoded(views.at("a.weight"))[63], 20);  // 10 * (5 - 3)
 }
 
 TEST_F(HfWeights, PackedPartsMustFit) {
@@ -364,8 +361,8 @@ TEST(HfQuantization, NumbersAreChecked) {
   EXPECT_THAT(corrupt(block({0, 128})), HasSubstr("weight_block_size"));
   EXPECT_THAT(corrupt(block({128})), HasSubstr("weight_block_size"));
   EXPECT_THAT(corrupt(block({1e300, 1.5})), HasSubstr("weight_block_size"));
-  EXPECT_THAT(corrupt({{"quantization_config", {{"quant_method", "compressed-tensors"},
-                                                {"format", "pack-quantized"}}}}),
+  EXPECT_THAT(corrupt({{"quantization_config",
+                        {{"quant_method", "compressed-tensors"}, {"format", "pack-quantized"}}}}),
               HasSubstr("config_groups"));
 }
 

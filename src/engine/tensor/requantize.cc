@@ -8,6 +8,7 @@
 
 #include "engine/kernels/layout.h"
 #include "engine/kernels/numbers.h"
+#include "engine/tensor/decode.h"
 
 namespace hearth::engine {
 namespace {
@@ -15,22 +16,29 @@ namespace {
 using kernels::from_f16;
 using kernels::kBlockRows;
 using kernels::kGroup;
+using kernels::kIQ4Values;
 using kernels::to_f16;
 
 constexpr double kSavingMin = 0.5;  // bits per weight that make a second rounding worth it
 
 constexpr int kQ8BlockBytes = 34;
 constexpr int kIq4BlockBytes = 18;
-constexpr std::array<int, 16> kIq4Levels = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                            1,    13,   25,  38,  53,  69,  89,  113};
 constexpr int kLevelMax = 127;
+
+double stored_bits_per_weight(const TensorView& view) {
+  const GroupScales& groups = view.groups;
+  const size_t scales = groups.scales.size() + groups.biases.size() + groups.zeros.size();
+  const double weights = static_cast<double>(view.bytes.size()) / block_bytes(view.encoding) *
+                         block_elements(view.encoding);
+  return 8.0 * static_cast<double>(view.bytes.size() + scales) / weights;
+}
 
 // The number of the level nearest to each whole number from -127 to 127.
 constexpr std::array<uint8_t, 2 * kLevelMax + 1> nearest_levels() {
   std::array<uint8_t, 2 * kLevelMax + 1> nearest{};
   for (int value = -kLevelMax; value <= kLevelMax; ++value) {
     const auto distance = [&](int level) {
-      const int difference = value - kIq4Levels[level];
+      const int difference = value - kIQ4Values[level];
       return difference < 0 ? -difference : difference;
     };
     int best = 0;
@@ -77,7 +85,7 @@ float iq4_scale(const float* numbers) {
     float product = 0;
     float square = 0;
     for (int i = 0; i < kGroup; ++i) {
-      const auto level = static_cast<float>(kIq4Levels[nearest_level(numbers[i] * to_levels)]);
+      const auto level = static_cast<float>(kIQ4Values[nearest_level(numbers[i] * to_levels)]);
       product += level * numbers[i];
       square += level * level;
     }
@@ -104,7 +112,7 @@ Encoding packed_encoding(const TensorView& view, Quantize quantize) {
   if (quantize == Quantize::kNone || view.columns % kGroup != 0) return view.encoding;
   const Encoding target = quantize == Quantize::kQ8 ? Encoding::kQ8_0 : Encoding::kIQ4_NL;
   const double target_bits = 8.0 * block_bytes(target) / block_elements(target);
-  return view.bits_per_weight() >= target_bits + kSavingMin ? target : view.encoding;
+  return stored_bits_per_weight(view) >= target_bits + kSavingMin ? target : view.encoding;
 }
 
 void requantize_blocks(const TensorView& view, const PackedMatrix& matrix, int64_t begin,
@@ -123,11 +131,9 @@ void requantize_blocks(const TensorView& view, const PackedMatrix& matrix, int64
     PackedMatrix block = matrix;
     block.rows = rows;
     block.data += b * matrix.block_bytes();
-    pack_blocks({.encoding = matrix.encoding,
-                 .rows = rows,
-                 .columns = view.columns,
-                 .bytes = encoded},
-                block, 0, 1);
+    pack_blocks(
+        {.encoding = matrix.encoding, .rows = rows, .columns = view.columns, .bytes = encoded},
+        block, 0, 1);
   }
 }
 
