@@ -81,6 +81,85 @@ TEST_P(GoldenLogitsTest, AreTheReferences) {
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenLogitsTest, testing::Values("llama", "qwen2", "qwen3"));
 
+// The logits [rows, vocabulary] that `hearth logits` writes for the golden llama's ids.
+std::vector<float> llama_logits(const std::vector<std::string>& options) {
+  const TestFolder folder;
+  const std::string reference = golden("models/llama/golden.safetensors");
+  std::vector<std::string> command = {"logits", golden("models/llama"),
+                                      "--ids",  joined(tensor<int64_t>(reference, "input_ids")),
+                                      "--out",  folder.file("a.npy")};
+  command.insert(command.end(), options.begin(), options.end());
+  const Ran ran = run_hearth(command);
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  const std::string npy = read_file(folder.file("a.npy"));
+  std::vector<float> logits(tensor<float>(reference, "logits").size());
+  const size_t bytes = logits.size() * sizeof(float);
+  if (npy.size() > bytes) std::memcpy(logits.data(), npy.data() + npy.size() - bytes, bytes);
+  return logits;
+}
+
+// Mean Kullback-Leibler divergence of the llama's rows from the reference, in nats.
+double llama_divergence(const std::vector<float>& logits) {
+  const std::string reference = golden("models/llama/golden.safetensors");
+  const auto expected = tensor<float>(reference, "logits");
+  const size_t rows = tensor<int64_t>(reference, "input_ids").size();
+  const size_t vocab = expected.size() / rows;
+  const auto log_probabilities = [vocab](const float* row) {
+    double sum = 0;
+    for (size_t i = 0; i < vocab; ++i) sum += std::exp(static_cast<double>(row[i]));
+    std::vector<double> logs(row, row + vocab);
+    for (double& log : logs) log -= std::log(sum);
+    return logs;
+  };
+  double divergence = 0;
+  for (size_t r = 0; r < rows; ++r) {
+    const auto p = log_probabilities(expected.data() + r * vocab);
+    const auto q = log_probabilities(logits.data() + r * vocab);
+    for (size_t i = 0; i < vocab; ++i) divergence += std::exp(p[i]) * (p[i] - q[i]);
+  }
+  return divergence / static_cast<double>(rows);
+}
+
+TEST(QuantizeTest, CostsAsMuchAsTheBitsSay) {
+  const double as_stored = llama_divergence(llama_logits({"--precision", "exact"}));
+  const double q8 = llama_divergence(llama_logits({"--quantize", "q8"}));
+  const double q4 = llama_divergence(llama_logits({"--quantize", "q4"}));
+  EXPECT_LT(as_stored, 1e-6);
+  EXPECT_GT(q8, 2 * as_stored);
+  EXPECT_LT(q8, 4e-3);
+  EXPECT_GT(q4, 2 * q8);
+  EXPECT_LT(q4, 0.2);
+  RecordProperty("q8", std::to_string(q8));
+  RecordProperty("q4", std::to_string(q4));
+}
+
+TEST(QuantizeTest, ExactPrecisionComputesWithTheRoundedWeights) {
+  for (const char* bits : {"q8", "q4"}) {
+    const auto exact = llama_logits({"--quantize", bits, "--precision", "exact"});
+    const auto by_default = llama_logits({"--quantize", bits});
+    float apart = 0;
+    for (size_t i = 0; i < exact.size(); ++i) {
+      apart = std::max(apart, std::abs(exact[i] - by_default[i]));
+    }
+    EXPECT_GT(apart, 0);
+    EXPECT_LT(apart, 0.02) << bits;
+  }
+}
+
+TEST(QuantizeTest, EveryRankRounds) {
+  for (const char* bits : {"q8", "q4"}) {
+    EXPECT_EQ(llama_logits({"--quantize", bits}),
+              llama_logits({"--quantize", bits, "--ranks", "pipeline=2"}));
+  }
+}
+
+TEST(QuantizeTest, OtherWordsAreWrongUsage) {
+  const Ran ran =
+      run_hearth({"logits", "ember", "--ids", "1", "--out", "x.npy", "--quantize", "q3"});
+  EXPECT_EQ(ran.status, 2);
+  EXPECT_THAT(ran.err, HasSubstr("--quantize"));
+}
+
 TEST(LogitsTest, APipelineOfProcessesWritesTheSameBytes) {
   const TestFolder folder;
   std::vector<int64_t> ids;

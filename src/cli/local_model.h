@@ -23,8 +23,8 @@ struct LocalModelOptions {
   std::string transport = "auto";
 };
 
-// Declares MODEL, --precision, --quantize, --threads, --ranks and --transport. `options` must outlive the
-// parsing.
+// Declares MODEL, --precision, --quantize, --threads, --ranks and --transport. `options` must
+// outlive the parsing.
 void add_model_option(CLI::App& app, std::string* model);
 void add_local_model_options(CLI::App& app, LocalModelOptions* options);
 void add_quantize_option(CLI::App& app, engine::Quantize* quantize);

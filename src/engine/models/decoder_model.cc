@@ -85,7 +85,7 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
 Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptions& options,
                                         int64_t kv_tokens) {
   const std::string embedding = "model.embed_tokens.weight";
-  WeightLoader loader(files);
+  WeightLoader loader(files, options.quantize);
   weights_.layers.resize(shard_.layers());
   if (first()) {
     HEARTH_RETURN_IF_ERROR(

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "engine/tensor/decode.h"
+#include "engine/tensor/requantize.h"
 
 namespace hearth::engine {
 namespace {
@@ -17,6 +18,17 @@ void drop_pages(const TensorView& view) {
   const auto begin = (reinterpret_cast<uintptr_t>(view.bytes.data()) + page - 1) / page * page;
   const auto end = reinterpret_cast<uintptr_t>(view.bytes.data() + view.bytes.size()) / page * page;
   if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+// What --quantize does to a matrix of this name. Embedding and head decide each token directly, and
+// routers which experts are asked; routers are small.
+Quantize quantize_of(std::string_view name, Quantize quantize) {
+  for (const std::string_view router :
+       {".mlp.gate.weight", ".router.weight", "expert_gate.weight"}) {
+    if (name.ends_with(router)) return Quantize::kNone;
+  }
+  const bool words = name == "model.embed_tokens.weight" || name == "lm_head.weight";
+  return words && quantize == Quantize::kQ4 ? Quantize::kQ8 : quantize;
 }
 
 std::string shape_text(int64_t rows, int64_t columns) {
@@ -46,9 +58,12 @@ Result<void> WeightLoader::vector(const std::string& name, int64_t size, std::ve
 Result<void> WeightLoader::matrix(const std::string& name, int64_t rows, int64_t columns,
                                   PackedMatrix* out) {
   HEARTH_TRY(const TensorView view, find(name, rows, columns));
-  *out = PackedMatrix(view);
+  const Encoding encoding = packed_encoding(view, quantize_of(name, quantize_));
+  const bool requantise = encoding != view.encoding;
+  *out = PackedMatrix(
+      requantise ? TensorView{.encoding = encoding, .rows = rows, .columns = columns} : view);
   bytes_ += out->bytes();
-  jobs_.push_back({view, out});
+  jobs_.push_back({view, out, requantise});
   return {};
 }
 
@@ -63,7 +78,8 @@ Result<Buffer> WeightLoader::pack(ThreadPool& pool, const std::function<void(int
     // The thread that packs a block is mostly the one that will multiply with it.
     pool.run([&](Worker& worker) {
       const Range range = worker.part(job.matrix->blocks());
-      pack_blocks(job.view, *job.matrix, range.begin, range.end);
+      const auto pack = job.requantise ? requantize_blocks : pack_blocks;
+      pack(job.view, *job.matrix, range.begin, range.end);
     });
     drop_pages(job.view);
     if (layers_done < layer_ends_.size() && layer_ends_[layers_done] == i + 1) {

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "engine/model_files.h"
+#include "engine/rank_model.h"
 #include "engine/tensor/buffer.h"
 #include "engine/tensor/packed_matrix.h"
 #include "engine/tensor/thread_pool.h"
@@ -38,7 +39,7 @@ struct Weights {
 // them. The matrices given to matrix() must stay where they are until pack() returns.
 class WeightLoader {
  public:
-  explicit WeightLoader(const ModelFiles& files) : files_(files) {}
+  WeightLoader(const ModelFiles& files, Quantize quantize) : files_(files), quantize_(quantize) {}
 
   // Errors of both: the files' (kNotFound), and kCorrupt naming a tensor of another shape.
 
@@ -60,11 +61,13 @@ class WeightLoader {
   struct Job {
     TensorView view;
     PackedMatrix* matrix;
+    bool requantise = false;
   };
 
   Result<TensorView> find(const std::string& name, int64_t rows, int64_t columns) const;
 
   const ModelFiles& files_;
+  const Quantize quantize_;
   std::vector<Job> jobs_;
   std::vector<size_t> layer_ends_;  // jobs done when a layer is
   int64_t bytes_ = 0;
