@@ -26,6 +26,7 @@ namespace hearth::engine::kernels {
 struct MatmulArgs {
   const std::byte* weights = nullptr;  // block 0
   int64_t block_bytes = 0;             // from one block to the next
+  GroupFormat groups;                  // of weights that have their own scales
   int64_t columns = 0;                 // K
   int rows = 0;                        // of activations
   const float* x = nullptr;            // float tiles, or
@@ -62,11 +63,13 @@ constexpr int kHeadDimMax = 1024;
 constexpr int kPageTokens = 32;
 constexpr int kQuadBytes = 8;  // of four quantised activations
 
+using Matmul = void (*)(const MatmulArgs& args);
+
 struct Kernels {
   // Indexed by engine::Encoding. Float activations, any encoding.
-  void (*matmul[kEncodings])(const MatmulArgs& args);
-  // Quantised activations; null for encodings that are not quantised.
-  void (*matmul_q[kEncodings])(const MatmulArgs& args);
+  const Matmul* matmul = nullptr;
+  // Quantised activations; null for encodings that are not quantised (floats, FP8 too).
+  const Matmul* matmul_q = nullptr;
 
   // One tile from rows [m, columns]; what lies between columns and K becomes zero.
   void (*tile_f32)(const float* rows, int m, int64_t columns, float* tile);

@@ -14,7 +14,9 @@
 #include "engine/kernels/isa.h"
 #include "engine/kernels/numbers.h"
 #include "engine/tensor/buffer.h"
+#include "engine/tensor/decode.h"
 #include "engine/tensor/packed_matrix.h"
+#include "engine/tensor/test_tensors.h"
 
 namespace hearth::engine::kernels {
 namespace {
@@ -197,26 +199,15 @@ TEST_P(KernelsTest, QuantisingExtremesNeitherCrashesNorLosesZeros) {
 
 // A packed random matrix.
 struct Weights {
-  Weights(Encoding encoding, int64_t rows, int64_t columns, std::mt19937& engine)
-      : file(rows * columns / block_elements(encoding) * block_bytes(encoding)),
-        view{encoding, rows, columns, file},
-        matrix(view) {
-    const int unit = encoding == Encoding::kF32 ? 4 : block_bytes(encoding);
-    const int exponent = encoding == Encoding::kF32 ? 3 : encoding == Encoding::kQ6_K ? 209 : 1;
-    for (size_t i = 0; i < file.size(); i += unit) {
-      for (int j = 0; j < unit; ++j) file[i + j] = static_cast<std::byte>(engine());
-      // Exponents near 1: for floats and for the blocks' scales.
-      std::byte& high = file[i + exponent];
-      const bool half = encoding != Encoding::kF32 && encoding != Encoding::kBF16;
-      high = (high & std::byte{0x83}) | (half ? std::byte{0x34} : std::byte{0x3c});
-    }
-    auto allocated = Buffer::allocate(matrix.bytes());
-    buffer = std::move(allocated).value();
+  Weights(const TensorKind& kind, int64_t rows, int64_t columns, std::mt19937& engine)
+      : tensor(kind, rows, columns, engine),
+        matrix(tensor.view),
+        buffer(Buffer::allocate(matrix.bytes()).value()) {
     matrix.data = buffer.data();
-    pack_blocks(view, matrix, 0, matrix.blocks());
+    pack();
   }
-  std::vector<std::byte> file;
-  TensorView view;
+  void pack() { pack_blocks(tensor.view, matrix, 0, matrix.blocks()); }
+  TestTensor tensor;
   PackedMatrix matrix;
   Buffer buffer;
 };
@@ -238,6 +229,7 @@ std::vector<float> product(const Kernels& kernels, bool quantised, const Weights
   Misaligned out(std::vector<float>(m * weights.matrix.rows, add ? 100.0f : NAN), 1);
   MatmulArgs args{.weights = weights.matrix.data,
                   .block_bytes = weights.matrix.block_bytes(),
+                  .groups = weights.matrix.groups,
                   .columns = padded,
                   .rows = m,
                   .x = x.data(),
@@ -261,28 +253,42 @@ std::vector<float> product(const Kernels& kernels, bool quantised, const Weights
   return out.values();
 }
 
-void expect_close_to(const std::vector<float>& actual, const std::vector<float>& expected,
-                     float tolerance) {
-  // Scaled to the largest sum: cancellation makes a bound relative to each meaningless.
-  float largest = 0;
-  for (const float value : expected) largest = std::max(largest, std::fabs(value));
-  for (size_t i = 0; i < actual.size(); ++i) {
-    ASSERT_NEAR(actual[i], expected[i], tolerance * (1 + largest)) << "at " << i;
+// Compares with sums of decoded weights. The tolerance is relative to what the sums would be if
+// nothing cancelled.
+void expect_close_to_decoded(const std::vector<float>& actual, const Weights& weights,
+                             const std::vector<float>& rows, int m, double tolerance) {
+  const int64_t n = weights.matrix.rows;
+  const int64_t k = weights.matrix.columns;
+  std::vector<float> decoded(n * k);
+  decode_tensor(weights.tensor.view, decoded.data());
+  for (int r = 0; r < m; ++r) {
+    const float* x = &rows[r * k];
+    const float x_max =
+        *std::max_element(x, x + k, [](float a, float b) { return std::fabs(a) < std::fabs(b); });
+    for (int64_t i = 0; i < n; ++i) {
+      double sum = 0;
+      double magnitude = 0;
+      for (int64_t j = 0; j < k; ++j) {
+        sum += double{decoded[i * k + j]} * x[j];
+        magnitude += std::fabs(double{decoded[i * k + j]} * x_max);
+      }
+      ASSERT_NEAR(actual[r * n + i], sum, tolerance * magnitude) << "row " << r << ", output " << i;
+    }
   }
 }
+// Float sums; 15 bits of the largest activation of 32.
+double tolerance(bool quantised) { return quantised ? 4e-5 : 4e-6; }
 
 class MatmulTest : public KernelsTest {
  protected:
-  void check(bool quantised, Encoding encoding, int64_t n, int64_t k) {
-    SCOPED_TRACE(testing::Message() << to_string(encoding) << " " << n << " x " << k);
-    const Weights weights(encoding, n, k, engine_);
+  void check(bool quantised, const TensorKind& kind, int64_t n, int64_t k) {
+    SCOPED_TRACE(testing::Message() << kind.name() << ": " << n << " x " << k);
+    const Weights weights(kind, n, k, engine_);
     for (const int m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 19, 70}) {
       SCOPED_TRACE(m);
       const std::vector<float> rows = random(m * k);
       const std::vector<float> actual = product(kernels(), quantised, weights, rows, m);
-      expect_close_to(actual, product(reference(), quantised, weights, rows, m), 2e-5f);
-      // 15 bits of the largest activation of 32 are close to floats.
-      if (quantised) expect_close_to(actual, product(kernels(), false, weights, rows, m), 5e-4f);
+      expect_close_to_decoded(actual, weights, rows, m, tolerance(quantised));
       const std::vector<float> added = product(kernels(), quantised, weights, rows, m, true);
       for (size_t i = 0; i < actual.size(); ++i) ASSERT_EQ(added[i], 100.0f + actual[i]);
       // Each row alone gives the same bits as among the others.
@@ -294,12 +300,11 @@ class MatmulTest : public KernelsTest {
     }
   }
   void check_all_shapes(bool quantised) {
-    for (const Encoding encoding : {Encoding::kF32, Encoding::kF16, Encoding::kBF16,
-                                    Encoding::kQ8_0, Encoding::kQ4_0, Encoding::kQ6_K}) {
-      if (quantised && block_elements(encoding) == 1) continue;
+    for (const TensorKind& kind : all_tensor_kinds()) {
+      if (quantised && !kind.quantised()) continue;
       for (const int64_t n : {1, 15, 16, 17, 50}) {
         for (const int64_t k : {5, 32, 37, 96, 256, 512}) {
-          if (k % block_elements(encoding) == 0) check(quantised, encoding, n, k);
+          if (k % block_elements(kind.encoding) == 0) check(quantised, kind, n, k);
         }
       }
     }
@@ -311,22 +316,47 @@ TEST_P(MatmulTest, QuantisedActivations) { check_all_shapes(true); }
 
 // The extremes of the integers, where saturating instructions would clip.
 TEST_P(MatmulTest, NothingSaturates) {
-  for (const Encoding encoding : {Encoding::kQ8_0, Encoding::kQ4_0, Encoding::kQ6_K}) {
+  for (const TensorKind& kind : all_tensor_kinds()) {
+    if (!kind.quantised()) continue;
+    SCOPED_TRACE(kind.name());
     for (const int fill : {0x00, 0x7f, 0x80, 0xff}) {
-      const int unit = block_bytes(encoding);
-      const int factor = encoding == Encoding::kQ6_K ? 208 : 0;  // 1.0 in half precision
-      Weights weights(encoding, 16, 256, engine_);
-      for (size_t i = 0; i < weights.file.size(); ++i) {
-        const int at = static_cast<int>(i % unit);
-        const int byte = at == factor ? 0 : at == factor + 1 ? 0x3c : fill;
-        weights.file[i] = static_cast<std::byte>(byte);
-      }
-      pack_blocks(weights.view, weights.matrix, 0, 1);
+      Weights weights(kind, 16, 256, engine_);
+      weights.tensor.set_all(fill);
+      weights.pack();
       std::vector<float> row(256, kQuantMax);
       std::fill(row.begin() + 32, row.begin() + 64, -kQuantMax);
       row[3] = -kQuantMax;
-      expect_close_to(product(kernels(), true, weights, row, 1),
-                      product(reference(), false, weights, row, 1), 1e-6f);
+      expect_close_to_decoded(product(kernels(), true, weights, row, 1), weights, row, 1, 1e-6);
+    }
+  }
+}
+
+TEST(ScalarMatmul, IsTheSumOfDecodedWeights) {
+  std::mt19937 engine(3);
+  std::normal_distribution<float> normal;
+  for (const TensorKind& kind : all_tensor_kinds()) {
+    SCOPED_TRACE(kind.name());
+    const Weights weights(kind, 17, 256, engine);
+    std::vector<float> rows(9 * 256);
+    for (float& x : rows) x = normal(engine);
+    for (const bool quantised : {false, true}) {
+      if (quantised && !kind.quantised()) continue;
+      expect_close_to_decoded(product(reference(), quantised, weights, rows, 9), weights, rows, 9,
+                              tolerance(quantised));
+    }
+  }
+}
+
+// Only what has no integers lacks products with quantised activations.
+TEST(MatmulKernels, EveryEncodingHasItsProducts) {
+  for (const Isa& isa : isas()) {
+    for (const TensorKind& kind : all_tensor_kinds()) {
+      SCOPED_TRACE(testing::Message() << isa.name << ": " << kind.name());
+      const auto encoding = static_cast<int>(kind.encoding);
+      EXPECT_NE(isa.kernels->matmul[encoding], nullptr);
+      EXPECT_EQ(isa.kernels->matmul_q[encoding] != nullptr, kind.quantised());
+      std::mt19937 engine(1);
+      EXPECT_EQ(PackedMatrix(TestTensor(kind, 1, 256, engine).view).quantised(), kind.quantised());
     }
   }
 }

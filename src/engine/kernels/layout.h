@@ -117,4 +117,70 @@ static inline int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
+// Bytes of a plane of so many bits.
+static constexpr int64_t plane_bytes(int bits, int64_t columns) {
+  return columns * bits * (kBlockRows / 8);
+}
+
+// The records of `Scales`: `bytes` for each `columns` columns, then `super_bytes` for each 256.
+struct Records {
+  int columns;
+  int bytes;
+  int super_bytes;
+};
+static constexpr Records records(Scales scales) {
+  switch (scales) {
+    case Scales::kHalf:
+      return {kGroup, 32, 0};
+    case Scales::kHalfMin:
+      return {kGroup, 64, 0};
+    case Scales::kSmall16:
+      return {kHalfGroup, 16, 32};
+    case Scales::kSmall32:
+      return {kGroup, 16, 32};
+    case Scales::kSmallMin32:
+      return {kGroup, 32, 64};
+    case Scales::kNibblesMin16:
+      return {kHalfGroup, 16, 64};
+    case Scales::kE8M0:
+      return {kGroup, 16, 0};
+    default:
+      return {kGroup, 0, 0};
+  }
+}
+// Where a block's records begin, and those of 256 columns.
+static constexpr int64_t records_at(const Layout& layout, int64_t columns) {
+  return plane_bytes(layout.bits(), columns);
+}
+static constexpr int64_t super_records_at(const Layout& layout, int64_t columns) {
+  const Records r = records(layout.scales);
+  return records_at(layout, columns) + columns / r.columns * r.bytes;
+}
+
+// The same for Scales::kGroups: which record belongs to a column, and a record's size.
+static constexpr int64_t group_of(const GroupFormat& format, int64_t column) {
+  return column / kGroup >> format.shift;
+}
+static constexpr int group_float_bytes(const GroupFormat& format) {
+  return format.type == GroupFloat::kF32 ? 4 : 2;
+}
+static constexpr int group_record_bytes(const GroupFormat& format) {
+  const int floats = format.offset == GroupOffset::kMin ? 2 : 1;
+  const int zeros = format.offset == GroupOffset::kZero ? 1 : 0;
+  return (floats * group_float_bytes(format) + zeros) * kBlockRows;
+}
+
+// Bytes of a block, a multiple of 64. `columns`: padded.
+static constexpr int64_t packed_block_bytes(const Layout& layout, const GroupFormat& format,
+                                            int64_t columns) {
+  if (layout.values == Values::kFloat32) return columns * kBlockRows * 4;
+  if (layout.values < Values::kFloat8) return columns * kBlockRows * 2;
+  const int64_t bytes = layout.scales == Scales::kGroups
+                            ? records_at(layout, columns) +
+                                  (group_of(format, columns - 1) + 1) * group_record_bytes(format)
+                            : super_records_at(layout, columns) +
+                                  columns / kSuperGroup * records(layout.scales).super_bytes;
+  return (bytes + 63) / 64 * 64;
+}
+
 }  // namespace hearth::engine::kernels

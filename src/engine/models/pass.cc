@@ -130,6 +130,7 @@ void Pass::multiply(const Tiles& tiles, std::initializer_list<Product> products)
         quantised ? context_.kernels->matmul_q[encoding] : context_.kernels->matmul[encoding];
     matmul({.weights = matrix.data,
             .block_bytes = matrix.block_bytes(),
+            .groups = matrix.groups,
             .columns = tiles.columns,
             .rows = tiles.rows,
             .x = tiles.storage.x,

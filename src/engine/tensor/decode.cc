@@ -40,9 +40,9 @@ Scaling group_scaling(const TensorView& view, int64_t row, int64_t column) {
   const float scale = float_of(view.groups.type, group.scale);
   if (view.encoding == Encoding::kF8_E4M3) return {scale, 0, 0};
   if (!view.groups.biases.empty()) return {scale, 0, float_of(view.groups.type, group.bias)};
-  if (!view.groups.zeros.empty()) return {scale, static_cast<float>(group.zero), 0};
+  if (!view.groups.zeros.empty()) return {scale, group.zero, 0};
   const int bits = kLayouts[static_cast<int>(view.encoding)].bits();
-  return {scale, static_cast<float>(1 << (bits - 1)), 0};
+  return {scale, 1 << (bits - 1), 0};
 }
 
 // The same for GGUF's blocks.
@@ -56,12 +56,11 @@ Scaling block_scaling(const TensorView& view, int64_t row, int64_t column) {
   }
   const float scale = from_f16(scales.scale);
   const float min = from_f16(scales.min);
-  const auto offset = static_cast<float>(layout.offset);
-  if (elements == kGroup) return {scale, offset, min};
+  if (elements == kGroup) return {scale, layout.offset, min};
   const bool halves =
       layout.scales == kernels::Scales::kSmall16 || layout.scales == kernels::Scales::kNibblesMin16;
   const auto part = static_cast<int>(column % elements / (halves ? kHalfGroup : kGroup));
-  return {scale * static_cast<float>(scales.small_scales[part]), offset,
+  return {scale * static_cast<float>(scales.small_scales[part]), layout.offset,
           -(min * static_cast<float>(scales.small_mins[part]))};
 }
 

@@ -6,10 +6,8 @@
 
 // Each builds on those before it.
 #include "engine/kernels/generic/rows.h"
-#include "engine/kernels/generic/weights.h"
 
 #include "engine/kernels/generic/attention.h"
-#include "engine/kernels/generic/matmul.h"
 #include "engine/kernels/tables.h"
 
 namespace hearth::engine::kernels {
@@ -17,11 +15,8 @@ namespace hearth::engine::kernels {
 using namespace avx2;
 
 const Kernels kAvx2Kernels = {
-    .matmul = {matmul<WeightsF32>, matmul<WeightsF16>, matmul<WeightsBF16>, matmul<WeightsQ4>,
-               nullptr, nullptr, nullptr, matmul<WeightsQ8>, nullptr, nullptr, nullptr, nullptr,
-               matmul<WeightsQ6>},
-    .matmul_q = {nullptr, nullptr, nullptr, matmul_q<BytesQ4>, nullptr, nullptr, nullptr,
-                 matmul_q<BytesQ8>, nullptr, nullptr, nullptr, nullptr, matmul_q<BytesQ6>},
+    .matmul = kAvx2FloatKernels.of,
+    .matmul_q = kAvx2QuantKernels.of,
     .tile_f32 = tile_f32,
     .tile_q = tile_q,
     .rms_norm = rms_norm,

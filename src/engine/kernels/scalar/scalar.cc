@@ -2,127 +2,14 @@
 #include <cmath>
 #include <cstring>
 
-#include "engine/kernels/numbers.h"
+#include "engine/kernels/packed.h"
 #include "engine/kernels/tables.h"
 
 namespace hearth::engine::kernels {
 namespace {
 
 struct Float32 {};
-struct Float16 {};
 struct BFloat16 {};
-struct Quant8 {};
-struct Quant4 {};
-struct Quant6 {};
-
-uint16_t load_u16(const std::byte* at) {
-  uint16_t value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-
-// The weight of lane n, column k of a block, without its scale.
-float weight(Float32, const std::byte* block, int64_t, int64_t k, int n) {
-  float value;
-  std::memcpy(&value, block + (k * kBlockRows + n) * 4, sizeof value);
-  return value;
-}
-float weight(Float16, const std::byte* block, int64_t, int64_t k, int n) {
-  return from_f16(load_u16(block + (k * kBlockRows + n) * 2));
-}
-float weight(BFloat16, const std::byte* block, int64_t, int64_t k, int n) {
-  return from_bf16(load_u16(block + (k / 2 * kBlockRows + n) * 4 + k % 2 * 2));
-}
-int weight(Quant8, const std::byte* block, int64_t, int64_t k, int n) {
-  return static_cast<int>(block[(k / 4 * kBlockRows + n) * 4 + k % 4]) - 128;
-}
-int weight(Quant4, const std::byte* block, int64_t, int64_t k, int n) {
-  const int byte = static_cast<int>(block[(k / 8 * kBlockRows + n) * 4 + k % 4]);
-  return (k % 8 < 4 ? byte & 15 : byte >> 4) - 8;
-}
-
-int weight(Quant6, const std::byte* block, int64_t columns, int64_t k, int n) {
-  const int low = weight(Quant4(), block, columns, k, n) + 8;
-  const std::byte* plane = block + columns * 8;
-  const int byte = static_cast<int>(plane[(k / 16 * kBlockRows + n) * 4 + k % 4]);
-  return (low | (byte >> (k % 16 / 4 * 2) & 3) << 4) - 32;
-}
-
-// The scale of lane n for the 16 columns from k.
-template <class Format>
-float scale(Format, const std::byte*, int64_t, int64_t, int) {
-  return 1.0f;
-}
-float scale(Quant8, const std::byte* block, int64_t columns, int64_t k, int n) {
-  return from_f16(load_u16(block + columns * 16 + (k / kGroup * kBlockRows + n) * 2));
-}
-float scale(Quant4, const std::byte* block, int64_t columns, int64_t k, int n) {
-  return from_f16(load_u16(block + columns * 8 + (k / kGroup * kBlockRows + n) * 2));
-}
-float scale(Quant6, const std::byte* block, int64_t columns, int64_t k, int n) {
-  const std::byte* scales = block + columns * 12;
-  const auto small = static_cast<int8_t>(scales[k / kHalfGroup * kBlockRows + n]);
-  const std::byte* factors = scales + columns;
-  return small * from_f16(load_u16(factors + (k / 256 * kBlockRows + n) * 2));
-}
-
-// Calls dot(tile, rows in the tile m, row in the tile i, block, lane) for every output and stores
-// its value.
-template <class Dot>
-void for_each_output(const MatmulArgs& args, Dot dot) {
-  for (int64_t b = args.block_begin; b < args.block_end; ++b) {
-    const std::byte* block = args.weights + b * args.block_bytes;
-    for (int r = 0; r < args.rows; ++r) {
-      const int tile = r / kTileRows;
-      const int left = args.rows - tile * kTileRows;
-      const int m = left < kTileRows ? left : kTileRows;
-      for (int n = 0; n < kBlockRows && b * kBlockRows + n < args.out_columns; ++n) {
-        float* out = args.out + r * args.out_stride + b * kBlockRows + n;
-        const float sum = dot(static_cast<int64_t>(tile) * kTileRows, m, r % kTileRows, block, n);
-        *out = args.add ? *out + sum : sum;
-      }
-    }
-  }
-}
-
-template <class Format>
-void matmul(const MatmulArgs& args) {
-  for_each_output(args, [&](int64_t first_row, int m, int i, const std::byte* block, int n) {
-    const float* x = args.x + first_row * args.columns;
-    float sum = 0;
-    for (int64_t k = 0; k < args.columns; k += kHalfGroup) {
-      float part = 0;
-      for (int64_t j = k; j < k + kHalfGroup; ++j) {
-        part += static_cast<float>(weight(Format(), block, args.columns, j, n)) * x[j * m + i];
-      }
-      sum += part * scale(Format(), block, args.columns, k, n);
-    }
-    return sum;
-  });
-}
-
-// The scalar form of four quantised activations is four 16-bit integers in order.
-int activation(const std::byte* tile, int m, int64_t k, int i) {
-  return static_cast<int16_t>(load_u16(tile + (k / 4 * m + i) * kQuadBytes + k % 4 * 2));
-}
-
-template <class Format>
-void matmul_q(const MatmulArgs& args) {
-  for_each_output(args, [&](int64_t first_row, int m, int i, const std::byte* block, int n) {
-    const std::byte* x = args.xq + first_row * args.columns / 4 * kQuadBytes;
-    const float* x_scales = args.xq_scales + first_row * (args.columns / kGroup);
-    float sum = 0;
-    for (int64_t k = 0; k < args.columns; k += kHalfGroup) {
-      int part = 0;
-      for (int64_t j = k; j < k + kHalfGroup; ++j) {
-        part += weight(Format(), block, args.columns, j, n) * activation(x, m, j, i);
-      }
-      const float both = scale(Format(), block, args.columns, k, n) * x_scales[k / kGroup * m + i];
-      sum += static_cast<float>(part) * both;
-    }
-    return sum;
-  });
-}
 
 void tile_f32(const float* rows, int m, int64_t columns, float* tile) {
   for (int i = 0; i < m; ++i) {
@@ -247,10 +134,8 @@ void attention(const AttentionArgs& args) {
 }  // namespace
 
 const Kernels kScalarKernels = {
-    .matmul = {matmul<Float32>, matmul<Float16>, matmul<BFloat16>, matmul<Quant4>, nullptr, nullptr,
-               nullptr, matmul<Quant8>, nullptr, nullptr, nullptr, nullptr, matmul<Quant6>},
-    .matmul_q = {nullptr, nullptr, nullptr, matmul_q<Quant4>, nullptr, nullptr, nullptr,
-                 matmul_q<Quant8>, nullptr, nullptr, nullptr, nullptr, matmul_q<Quant6>},
+    .matmul = kScalarFloatKernels.of,
+    .matmul_q = kScalarQuantKernels.of,
     .tile_f32 = tile_f32,
     .tile_q = tile_q,
     .rms_norm = rms_norm,
