@@ -36,6 +36,13 @@ constexpr Reference kReferences[] = {
     {"BF16", "encodings/llama-BF16.gguf", "encodings/llama-BF16.golden.safetensors"},
     {"Q8_0", "encodings/llama-Q8_0.gguf", "encodings/llama-Q8_0.golden.safetensors"},
     {"Q4_0", "encodings/llama-Q4_0.gguf", "encodings/llama-Q4_0.golden.safetensors"},
+    {"mlx_3", "encodings/mlx-3bit-g64", "encodings/mlx-3bit-g64/golden.safetensors"},
+    {"mlx_4_g32", "encodings/mlx-4bit-g32", "encodings/mlx-4bit-g32/golden.safetensors"},
+    {"mlx_4_g64", "encodings/mlx-4bit-g64", "encodings/mlx-4bit-g64/golden.safetensors"},
+    {"mlx_6", "encodings/mlx-6bit-g64", "encodings/mlx-6bit-g64/golden.safetensors"},
+    {"mlx_8", "encodings/mlx-8bit-g64", "encodings/mlx-8bit-g64/golden.safetensors"},
+    {"int4", "encodings/compressed-int4-g32", "encodings/compressed-int4-g32/golden.safetensors"},
+    {"fp8", "encodings/fp8-block128", "encodings/fp8-block128/golden.safetensors"},
 };
 
 std::string path_of(const std::string& name) {
