@@ -28,6 +28,10 @@ int bits_of_integers(Encoding encoding) { return block_bytes(encoding) / 4; }
 
 int64_t divide_up(int64_t value, int64_t by) { return value / by + (value % by != 0 ? 1 : 0); }
 
+int64_t row_bytes(const TensorView& view) {
+  return view.columns / block_elements(view.encoding) * block_bytes(view.encoding);
+}
+
 }  // namespace
 
 std::string_view to_string(Encoding encoding) { return geometry(encoding).name; }
@@ -102,6 +106,22 @@ std::optional<int64_t> blocks_to_bytes(int64_t elements, int64_t block_elements,
     return std::nullopt;
   }
   return bytes;
+}
+
+int64_t stored_bytes(const TensorView& view) {
+  const int64_t bytes = view.rows * row_bytes(view);
+  const auto whole = static_cast<int64_t>(view.bytes.size());
+  const GroupScales& groups = view.groups;
+  const auto scales =
+      static_cast<double>(groups.scales.size() + groups.biases.size() + groups.zeros.size());
+  if (whole == 0) return bytes;
+  return bytes +
+         static_cast<int64_t>(scales * static_cast<double>(bytes) / static_cast<double>(whole));
+}
+
+std::span<const std::byte> view_bytes(const TensorView& view) {
+  const int64_t rows = view.rows == 0 ? 0 : (view.rows - 1) * view.row_step + 1;
+  return view.bytes.subspan(view.first_row * row_bytes(view), rows * row_bytes(view));
 }
 
 }  // namespace hearth::engine

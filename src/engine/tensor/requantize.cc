@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "engine/formats/encoding.h"
 #include "engine/kernels/layout.h"
 #include "engine/kernels/numbers.h"
 #include "engine/tensor/decode.h"
@@ -26,11 +27,8 @@ constexpr int kIq4BlockBytes = 18;
 constexpr int kLevelMax = 127;
 
 double stored_bits_per_weight(const TensorView& view) {
-  const GroupScales& groups = view.groups;
-  const size_t scales = groups.scales.size() + groups.biases.size() + groups.zeros.size();
-  const double weights = static_cast<double>(view.bytes.size()) / block_bytes(view.encoding) *
-                         block_elements(view.encoding);
-  return 8.0 * static_cast<double>(view.bytes.size() + scales) / weights;
+  const double weights = static_cast<double>(view.rows) * static_cast<double>(view.columns);
+  return 8 * static_cast<double>(stored_bytes(view)) / weights;
 }
 
 // The number of the level nearest to each whole number from -127 to 127.
