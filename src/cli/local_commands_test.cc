@@ -52,6 +52,68 @@ std::vector<T> tensor(const std::string& file, const std::string& name) {
   return values;
 }
 
+TEST(InspectTest, TellsSizesMemoryAndCuts) {
+  const Ran ran = run_hearth({"inspect", golden("models/qwen3_moe"), "--json"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const json model = json::parse(ran.out);
+  const json config = json::parse(read_file(golden("models/qwen3_moe/config.json")));
+  EXPECT_EQ(model["architecture"], "qwen3_moe");
+  EXPECT_EQ(model["encoding"], "BF16");
+  EXPECT_EQ(model["layers"], config["num_hidden_layers"]);
+  EXPECT_EQ(model["context"], config["max_position_embeddings"]);
+  EXPECT_EQ(model["experts"], config["num_experts"]);
+  const auto parameters = model["parameters"].get<int64_t>();
+  EXPECT_EQ(model["weight_bytes"], 2 * parameters);
+  EXPECT_LT(model["active_parameters"].get<int64_t>(), parameters);
+
+  int64_t bytes = 0;
+  json experts;
+  for (const json& group : model["tensors"]) {
+    bytes += group["bytes"].get<int64_t>();
+    if (group["group"] == "experts") experts = group;
+  }
+  EXPECT_EQ(bytes, 2 * parameters);
+  EXPECT_EQ(experts["parameters"],
+            config["num_hidden_layers"].get<int64_t>() * config["num_experts"].get<int64_t>() * 3 *
+                config["hidden_size"].get<int64_t>() *
+                config["moe_intermediate_size"].get<int64_t>());
+
+  // Keys and values in BF16 of every layer.
+  const json& longest = model["memory"].back();
+  EXPECT_EQ(longest["tokens"], config["max_position_embeddings"]);
+  EXPECT_EQ(longest["cache_bytes"],
+            longest["tokens"].get<int64_t>() * config["num_hidden_layers"].get<int64_t>() *
+                config["num_key_value_heads"].get<int64_t>() * config["head_dim"].get<int64_t>() *
+                2 * 2);
+  EXPECT_EQ(model["pipeline"]["stages_max"], config["num_hidden_layers"]);
+  EXPECT_EQ(model["tensor_ranks"], json({2}));
+}
+
+TEST(InspectTest, PrintsTablesForPeople) {
+  const Ran ran = run_hearth({"inspect", "ember"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  for (const char* line : {"Architecture   qwen3", "Chat template  yes", "Begins with    none",
+                           "<|im_end|> (", "embedding     BF16", "attention     BF16", "KV CACHE",
+                           "pipeline  1 to "}) {
+    EXPECT_THAT(ran.out, HasSubstr(line)) << ran.out;
+  }
+}
+
+TEST(InspectTest, WindowsBoundTheCache) {
+  const Ran ran = run_hearth({"inspect", golden("gguf/gpt_oss.gguf"), "--json"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const json model = json::parse(ran.out);
+  const auto layers = model["layers"].get<int64_t>();
+  const auto sliding = model["sliding_layers"].get<int64_t>();
+  ASSERT_GT(sliding, 0);
+  ASSERT_LT(sliding, layers);
+  const json& longest = model["memory"].back();
+  const int64_t kept = (layers - sliding) * model["context"].get<int64_t>() +
+                       sliding * model["window"].get<int64_t>();
+  EXPECT_EQ(longest["cache_bytes"],
+            kept * model["kv_heads"].get<int64_t>() * model["head_dim"].get<int64_t>() * 2 * 2);
+}
+
 class GoldenLogitsTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(GoldenLogitsTest, AreTheReferences) {

@@ -142,14 +142,14 @@ TEST(ModelFiles, NamesTheEncoding) {
 }
 
 TEST(ModelFiles, UnknownEncodingNamesTensorAndType) {
-  // The head of this file is Q6_K, number 14; Q5_K is 13 and smaller.
+  // The head of this file is Q6_K, number 14; IQ3_S is 21 and smaller.
   std::string file = read_file(golden("encodings/llama-Q4_0.gguf"));
   const size_t type = file.find("output.weight") + 13 + 4 + 2 * 8;  // after name and dimensions
   ASSERT_EQ(file[type], 14);
-  file[type] = 13;
+  file[type] = 21;
   const TemporaryFolder folder;
   EXPECT_THAT(error_of(folder.write("m.gguf", file), Code::kUnsupported),
-              AllOf(HasSubstr("m.gguf"), HasSubstr("output.weight"), HasSubstr("Q5_K")));
+              AllOf(HasSubstr("m.gguf"), HasSubstr("output.weight"), HasSubstr("IQ3_S")));
 }
 
 TEST(ModelFiles, ShardBytesAddUp) {

@@ -33,7 +33,7 @@ float float_of(Encoding type, uint32_t bits) {
 
 // What scales the 16 columns from `column` on, in tensors with GroupScales.
 Scaling group_scaling(const TensorView& view, int64_t row, int64_t column) {
-  const GroupScale group = read_group_scale(view, row, column);
+  const GroupScale group = GroupScaleRow(view, row).at(column);
   if (view.encoding == Encoding::kMXFP4Split) {
     return {from_e8m0_half(static_cast<uint8_t>(group.scale)), 0, 0};
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 namespace hearth::engine {
 namespace {
@@ -17,10 +18,19 @@ T load(const std::byte* at) {
 
 uint8_t byte_at(const std::byte* at) { return static_cast<uint8_t>(*at); }
 
-// codes[j] |= a field of byte j, placed at bit `to`
+// Eight bytes at a time: loading takes long enough to notice.
+constexpr int kWord = 8;
+
+constexpr uint64_t in_all_bytes(int value) { return 0x0101010101010101u * value; }
+
+// codes[j] |= a field of byte j, placed at bit `to`; `count` is a multiple of 8.
 void add_fields(const std::byte* bytes, int shift, int mask, int to, int count, uint8_t* codes) {
-  for (int j = 0; j < count; ++j) {
-    codes[j] |= static_cast<uint8_t>((byte_at(bytes + j) >> shift & mask) << to);
+  for (int j = 0; j < count; j += kWord) {
+    uint64_t word = load<uint64_t>(bytes + j) >> shift & in_all_bytes(mask);
+    uint64_t so_far;
+    std::memcpy(&so_far, codes + j, kWord);
+    word = word << to | so_far;
+    std::memcpy(codes + j, &word, kWord);
   }
 }
 
@@ -30,10 +40,27 @@ void add_nibble_halves(const std::byte* bytes, uint8_t* codes) {
   add_fields(bytes, 4, 15, 0, 16, codes + 16);
 }
 
+// Spreads eight numbers of kBits bits over the bytes of a word.
+template <int kBits>
+uint64_t spread(uint64_t word) {
+  if constexpr (kBits == 8) return word;
+  constexpr uint64_t kFour = (uint64_t{1} << (4 * kBits)) - 1;
+  constexpr uint64_t kTwo = ((uint64_t{1} << (2 * kBits)) - 1) * 0x0000000100000001u;
+  constexpr uint64_t kOne = ((uint64_t{1} << kBits) - 1) * 0x0001000100010001u;
+  word = (word & kFour) | (word >> (4 * kBits) & kFour) << 32;
+  word = (word & kTwo) | (word >> (2 * kBits) & kTwo) << 16;
+  return (word & kOne) | (word >> kBits & kOne) << 8;
+}
+
 // Bit j of the word belongs to number j.
 void add_fifth_bits(const std::byte* bytes, uint8_t* codes) {
-  const auto bits = load<uint32_t>(bytes);
-  for (int j = 0; j < kGroup; ++j) codes[j] |= static_cast<uint8_t>((bits >> j & 1) << 4);
+  for (int j = 0; j < kGroup / kWord; ++j) {
+    const uint64_t bits = spread<1>(byte_at(bytes + j));
+    uint64_t so_far;
+    std::memcpy(&so_far, codes + j * kWord, kWord);
+    so_far |= bits << 4;
+    std::memcpy(codes + j * kWord, &so_far, kWord);
+  }
 }
 
 // `group`: of the eight of a block of 256.
@@ -59,25 +86,21 @@ void add_k_codes(Encoding encoding, const std::byte* block, int group, uint8_t* 
   }
 }
 
-// Numbers of `bits` bits, from the lowest bit on.
-void add_bit_stream(const std::byte* bytes, int bits, uint8_t* codes) {
-  uint64_t window = 0;
-  int available = 0;
-  for (int j = 0; j < kGroup; ++j) {
-    while (available < bits) {
-      window |= uint64_t{byte_at(bytes++)} << available;
-      available += 8;
-    }
-    codes[j] = static_cast<uint8_t>(window & ((1u << bits) - 1));
-    window >>= bits;
-    available -= bits;
-  }
+// kBits bytes, by two loads that may overlap.
+template <int kBits>
+uint64_t load_bytes(const std::byte* at) {
+  if constexpr (kBits == 8) return load<uint64_t>(at);
+  using Part = std::conditional_t<(kBits < 4), uint16_t, uint32_t>;
+  constexpr int kSecond = kBits - static_cast<int>(sizeof(Part));
+  return uint64_t{load<Part>(at)} | uint64_t{load<Part>(at + kSecond)} << (8 * kSecond);
 }
 
-void add_neighbours(const std::byte* bytes, uint8_t* codes) {
-  for (int j = 0; j < 16; ++j) {
-    codes[2 * j] = byte_at(bytes + j) & 15;
-    codes[2 * j + 1] = byte_at(bytes + j) >> 4;
+// Numbers of kBits bits, from the lowest bit on.
+template <int kBits>
+void read_bit_stream(const std::byte* bytes, uint8_t* codes) {
+  for (int j = 0; j < kGroup; j += kWord, bytes += kBits) {
+    const uint64_t word = spread<kBits>(load_bytes<kBits>(bytes));
+    std::memcpy(codes + j, &word, kWord);
   }
 }
 
@@ -131,24 +154,32 @@ void read_codes(const TensorView& view, int64_t row, int64_t group, uint8_t (&co
       add_nibble_halves(block + 8, codes);
       return add_fifth_bits(block + 4, codes);
     case Encoding::kQ8_0:
-      for (int j = 0; j < kGroup; ++j) codes[j] = byte_at(block + 2 + j) ^ 0x80;
+      for (int j = 0; j < kGroup; j += kWord) {
+        const uint64_t word = load<uint64_t>(block + 2 + j) ^ in_all_bytes(0x80);
+        std::memcpy(codes + j, &word, kWord);
+      }
       return;
     case Encoding::kMXFP4:
       return add_nibble_halves(block + 1, codes);
     case Encoding::kMXFP4Split:
-      return add_neighbours(block, codes);
+      return read_bit_stream<4>(block, codes);
     case Encoding::kF8_E4M3: {
       const int64_t count = std::min<int64_t>(kGroup, view.columns - group * kGroup);
       std::memcpy(codes, block, static_cast<size_t>(count));
       return;
     }
     case Encoding::kInt2:
+      return read_bit_stream<2>(block, codes);
     case Encoding::kInt3:
+      return read_bit_stream<3>(block, codes);
     case Encoding::kInt4:
+      return read_bit_stream<4>(block, codes);
     case Encoding::kInt5:
+      return read_bit_stream<5>(block, codes);
     case Encoding::kInt6:
+      return read_bit_stream<6>(block, codes);
     case Encoding::kInt8:
-      return add_bit_stream(block, block_bytes(view.encoding) / 4, codes);
+      return read_bit_stream<8>(block, codes);
     default:
       return add_k_codes(view.encoding, block, static_cast<int>(group % 8), codes);
   }
@@ -198,28 +229,27 @@ BlockScales read_block_scales(Encoding encoding, const std::byte* block) {
   return scales;
 }
 
-GroupScale read_group_scale(const TensorView& view, int64_t row, int64_t column) {
-  const GroupScales& groups = view.groups;
+GroupScaleRow::GroupScaleRow(const TensorView& view, int64_t row) : groups_(view.groups) {
   const int64_t tensor_row = view.first_row + row * view.row_step;
-  const int64_t per_row = (view.columns + groups.columns - 1) / groups.columns;
-  const int64_t group = column / groups.columns;
-  const int64_t at = tensor_row / groups.rows * per_row + group;
+  const int64_t per_row = (view.columns + groups_.columns - 1) / groups_.columns;
+  width_ = view.encoding == Encoding::kMXFP4Split ? 1 : groups_.type == Encoding::kF32 ? 4 : 2;
+  first_group_ = tensor_row / groups_.rows * per_row;
+  const int bits = std::max(block_bytes(view.encoding) / 4, 1);
+  const int in_word = 32 / bits;
+  first_word_ = tensor_row / in_word * per_row;
+  zero_shift_ = static_cast<int>(tensor_row % in_word) * bits;
+  zero_mask_ = (1u << bits) - 1;
+}
+
+GroupScale GroupScaleRow::at(int64_t column) const {
+  const int64_t group = column / groups_.columns;
+  const size_t at = static_cast<size_t>(first_group_ + group) * width_;
   GroupScale result;
-  if (view.encoding == Encoding::kMXFP4Split) {
-    result.scale = byte_at(groups.scales.data() + at);
-    return result;
-  }
-  const size_t width = groups.type == Encoding::kF32 ? 4 : 2;
-  std::memcpy(&result.scale, groups.scales.data() + at * width, width);
-  if (!groups.biases.empty()) {
-    std::memcpy(&result.bias, groups.biases.data() + at * width, width);
-  }
-  if (!groups.zeros.empty()) {
-    const int bits = block_bytes(view.encoding) / 4;
-    const int in_word = 32 / bits;
-    const int64_t word = tensor_row / in_word * per_row + group;
-    const auto zeros = load<uint32_t>(groups.zeros.data() + word * 4);
-    result.zero = static_cast<uint8_t>(zeros >> (tensor_row % in_word * bits) & ((1u << bits) - 1));
+  std::memcpy(&result.scale, groups_.scales.data() + at, width_);
+  if (!groups_.biases.empty()) std::memcpy(&result.bias, groups_.biases.data() + at, width_);
+  if (!groups_.zeros.empty()) {
+    const auto zeros = load<uint32_t>(groups_.zeros.data() + (first_word_ + group) * 4);
+    result.zero = static_cast<uint8_t>(zeros >> zero_shift_ & zero_mask_);
   }
   return result;
 }

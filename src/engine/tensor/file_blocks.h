@@ -33,7 +33,20 @@ struct GroupScale {
   uint32_t bias = 0;   // the same, 0 without biases
   uint8_t zero = 0;    // 0 without zeros
 };
-// REQUIRES: the tensor passed check_groups().
-GroupScale read_group_scale(const TensorView& view, int64_t row, int64_t column);
+
+// The scales of row `row` of a view. REQUIRES: the tensor passed check_groups().
+class GroupScaleRow {
+ public:
+  GroupScaleRow(const TensorView& view, int64_t row);
+  GroupScale at(int64_t column) const;
+
+ private:
+  const GroupScales& groups_;
+  size_t width_;         // of a scale
+  int64_t first_group_;  // of the row, among all
+  int64_t first_word_;   // of zeros
+  int zero_shift_;
+  uint32_t zero_mask_;
+};
 
 }  // namespace hearth::engine
