@@ -17,7 +17,7 @@ namespace hearth::engine {
 
 enum class Precision {
   kDefault,  // activations may be quantised (to 15 bits) against quantised weights; KV cache in
-             // bf16
+             // 16-bit integers
   kExact,    // float32 throughout; the result does not depend on the batch it was computed in
 };
 

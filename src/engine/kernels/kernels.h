@@ -43,10 +43,10 @@ struct MatmulArgs {
 
 // Attention of up to kTileRows queries over one sequence's keys and values of one KV head.
 // The cache is paged: 32 tokens a page, `pool` + table[i] * page_bytes is page i of this head.
-// A page holds keys, then values (K is key_dim; V is value_dim, padded to a multiple of 16):
-//   bf16  keys [2][K/2][16][2] (half of the page, dim pair, token, dim)
-//         values [16][V][2] (token pair, dim, token)
-//   f32   keys [2][K][16], values [32][V]
+// A page holds keys [2][K][16] (half of the page, dim, token), then values [32][V] (token, dim),
+// where K is key_dim and V is value_dim, padded to a multiple of 16; as
+//   f32   floats
+//   q16   16-bit integers, followed by the scale of each token's key, float [32], and of its value
 // Tokens from the longest length on may be anything, NaN included. Pages before the earliest start
 // are not read, nor their entries in the table.
 struct AttentionArgs {
@@ -102,8 +102,10 @@ struct Kernels {
   // x[i] += y[i]
   void (*add)(float* x, const float* y, int64_t n);
 
+  // out[i] = round(x[i] / scale) with *scale = max |x| / 32767.
+  void (*to_q16)(const float* x, int64_t n, int16_t* out, float* scale);
   void (*attention_f32)(const AttentionArgs& args);
-  void (*attention_bf16)(const AttentionArgs& args);
+  void (*attention_q16)(const AttentionArgs& args);
 };
 
 }  // namespace hearth::engine::kernels

@@ -134,6 +134,21 @@ TEST_P(KernelsTest, GatedActivations) {
   }
 }
 
+TEST_P(KernelsTest, SixteenBits) {
+  for_each_length_and_misalignment([&](int n, int misalign) {
+    Misaligned x(random(n, 1000), misalign);
+    std::vector<int16_t> expected(n + 1, 7);
+    std::vector<int16_t> numbers(n + 1, 7);
+    float expected_scale = 0;
+    float scale = 0;
+    reference().to_q16(x.data(), n, expected.data(), &expected_scale);
+    kernels().to_q16(x.data(), n, numbers.data(), &scale);
+    EXPECT_EQ(numbers, expected);
+    EXPECT_EQ(scale, expected_scale);
+    for (int i = 0; i < n; ++i) EXPECT_NEAR(numbers[i] * scale, x.values()[i], scale * 0.51f);
+  });
+}
+
 TEST_P(KernelsTest, Add) {
   for_each_length_and_misalignment([&](int n, int misalign) {
     Misaligned x(random(n), misalign);
@@ -364,46 +379,46 @@ TEST(MatmulKernels, EveryEncodingHasItsProducts) {
 }
 
 // A cache of `tokens` tokens in scattered pages, filled with random numbers; what no query may see
-// is NaN.
+// is NaN, or scaled by it.
 template <class T>
 struct Pages {
   Pages(int tokens, int key_dim, int values_dim, std::mt19937& engine)
-      : value_dim(values_dim),
-        page_numbers(int64_t{kPageTokens} * (key_dim + round_up(value_dim, 16))) {
+      : value_dim(values_dim), page_bytes(bytes_of_page(key_dim)) {
     const int pages = (tokens + kPageTokens - 1) / kPageTokens;
-    memory.assign(page_numbers * (pages + 1), number(NAN));
+    memory.assign(page_bytes * (pages + 1) / sizeof(float), NAN);
     for (int i = 0; i < pages; ++i) table.push_back(pages - i);
     std::normal_distribution<float> normal;
     const int64_t width = round_up(value_dim, 16);
     for (int t = 0; t < tokens; ++t) {
-      T* page = &memory[table[t / kPageTokens] * page_numbers];
+      T* page = reinterpret_cast<T*>(bytes() + table[t / kPageTokens] * page_bytes);
       T* values = page + int64_t{kPageTokens} * key_dim;
+      auto* scales = reinterpret_cast<float*>(values + kPageTokens * width);
       const int at = t % kPageTokens;
       for (int d = 0; d < key_dim; ++d) {
-        const int64_t half = at / 16 * key_dim;
-        const int64_t key = sizeof(T) == 4 ? (half + d) * 16 + at % 16
-                                           : (half / 2 + d / 2) * 32 + at % 16 * 2 + d % 2;
-        page[key] = number(normal(engine));
+        page[(at / 16 * key_dim + d) * 16 + at % 16] = number(normal(engine));
       }
-      for (int64_t d = 0; d < width; ++d) {
-        if (sizeof(T) == 4) {
-          values[at * width + d] = number(normal(engine));
-        } else {
-          values[at / 2 * width * 2 + d * 2 + at % 2] = number(normal(engine));
-        }
-      }
+      for (int64_t d = 0; d < width; ++d) values[at * width + d] = number(normal(engine));
+      if (sizeof(T) == sizeof(float)) continue;
+      scales[at] = 3e-4f * static_cast<float>(1 + t % 3);
+      scales[kPageTokens + at] = 1e-3f * static_cast<float>(1 + t % 5);
     }
   }
+  int64_t bytes_of_page(int key_dim) const {
+    const int64_t numbers = kPageTokens * (key_dim + round_up(value_dim, 16));
+    return numbers * static_cast<int64_t>(sizeof(T)) +
+           (sizeof(T) == sizeof(float) ? 0 : 2 * kPageTokens * sizeof(float));
+  }
+  std::byte* bytes() { return reinterpret_cast<std::byte*>(memory.data()); }
   static T number(float value) {
-    if constexpr (sizeof(T) == 4) {
+    if constexpr (sizeof(T) == sizeof(float)) {
       return value;
     } else {
-      return to_bf16(value);
+      return static_cast<T>(std::clamp(value * 1000, -32767.0f, 32767.0f));
     }
   }
   int value_dim;
-  int64_t page_numbers;
-  std::vector<T> memory;
+  int64_t page_bytes;
+  std::vector<float> memory;
   std::vector<int32_t> table;
 };
 
@@ -446,7 +461,7 @@ std::vector<float> attend(void (*attention)(const AttentionArgs&), const Pages<T
              .scale = 1 / std::sqrt(static_cast<float>(key_dim)),
              .pool = reinterpret_cast<const std::byte*>(pages.memory.data()),
              .table = table.data(),
-             .page_bytes = pages.page_numbers * static_cast<int64_t>(sizeof(T))});
+             .page_bytes = pages.page_bytes});
   return out;
 }
 
@@ -492,8 +507,8 @@ class AttentionTest : public KernelsTest {
 };
 
 TEST_P(AttentionTest, Float) { check<float>(kernels().attention_f32, reference().attention_f32); }
-TEST_P(AttentionTest, BFloat16) {
-  check<uint16_t>(kernels().attention_bf16, reference().attention_bf16);
+TEST_P(AttentionTest, SixteenBits) {
+  check<int16_t>(kernels().attention_q16, reference().attention_q16);
 }
 
 const auto kName = [](const auto& info) { return std::string(info.param->name); };

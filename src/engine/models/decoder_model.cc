@@ -60,7 +60,7 @@ KvShape kv_shape(const ModelSpec& spec, const Shard& shard, Precision precision)
                 .kv_heads = spec.kv_heads,
                 .key_dim = spec.head_dim,
                 .value_dim = spec.value_dim,
-                .type = precision == Precision::kExact ? KvType::kF32 : KvType::kBF16};
+                .type = precision == Precision::kExact ? KvType::kF32 : KvType::kQ16};
   if (spec.latent) {
     shape.kv_heads = 1;
     shape.key_dim = spec.latent->latent_dim + spec.latent->rotary_dim;

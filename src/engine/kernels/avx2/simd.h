@@ -188,6 +188,16 @@ HEARTH_SIMD I32x16 lookup(const uint8_t (&table)[16], I32x16 x) {
       _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
   return {_mm256_shuffle_epi8(entries, x.a), _mm256_shuffle_epi8(entries, x.b)};
 }
+// 16 signed 16-bit integers; stored ones are clamped to their range.
+HEARTH_SIMD F32x16 load_int16(const std::byte* p) {
+  const auto* at = reinterpret_cast<const __m128i*>(p);
+  return to_float(I32x16{_mm256_cvtepi16_epi32(_mm_loadu_si128(at)),
+                         _mm256_cvtepi16_epi32(_mm_loadu_si128(at + 1))});
+}
+HEARTH_SIMD void store_int16(int16_t* p, I32x16 x) {
+  const __m256i packed = _mm256_packs_epi32(x.a, x.b);  // in 128-bit lanes
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xd8));
+}
 // Of every byte: (x >> kShift) & kMask, or x << -kShift. kMask must clear what crosses from the
 // neighbour.
 template <int kShift, int kMask>

@@ -26,8 +26,9 @@ const Kernels kAvx512Kernels = {
     .gelu_mul = gelu_mul,
     .swiglu_oss = swiglu_oss,
     .add = add_rows,
+    .to_q16 = to_q16,
     .attention_f32 = attention<PageF32>,
-    .attention_bf16 = attention<PageBF16>,
+    .attention_q16 = attention<PageQ16>,
 };
 
 }  // namespace hearth::engine::kernels

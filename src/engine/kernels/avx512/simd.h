@@ -118,6 +118,14 @@ HEARTH_SIMD I32x16 lookup(const uint8_t (&table)[16], I32x16 x) {
   const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
   return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), x.v)};
 }
+// 16 signed 16-bit integers; stored ones are clamped to their range.
+HEARTH_SIMD F32x16 load_int16(const std::byte* p) {
+  return to_float(
+      I32x16{_mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))});
+}
+HEARTH_SIMD void store_int16(int16_t* p, I32x16 x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(x.v));
+}
 // Of every byte: (x >> kShift) & kMask, or x << -kShift. kMask must clear what crosses from the
 // neighbour.
 template <int kShift, int kMask>
