@@ -28,6 +28,10 @@ int bits_of_integers(Encoding encoding) { return block_bytes(encoding) / 4; }
 
 int64_t divide_up(int64_t value, int64_t by) { return value / by + (value % by != 0 ? 1 : 0); }
 
+int64_t row_bytes(const TensorView& view) {
+  return view.columns / block_elements(view.encoding) * block_bytes(view.encoding);
+}
+
 }  // namespace
 
 std::string_view to_string(Encoding encoding) { return geometry(encoding).name; }
@@ -104,21 +108,15 @@ std::optional<int64_t> blocks_to_bytes(int64_t elements, int64_t block_elements,
   return bytes;
 }
 
-namespace {
-
-int64_t row_bytes(const TensorView& view) {
-  return view.columns / block_elements(view.encoding) * block_bytes(view.encoding);
-}
-
-}  // namespace
-
 int64_t stored_bytes(const TensorView& view) {
-  const int64_t numbers = view.rows * row_bytes(view);
+  const int64_t bytes = view.rows * row_bytes(view);
+  const auto whole = static_cast<int64_t>(view.bytes.size());
   const GroupScales& groups = view.groups;
-  const size_t scales = groups.scales.size() + groups.biases.size() + groups.zeros.size();
-  if (scales == 0) return numbers;
-  const int64_t tensor_rows = static_cast<int64_t>(view.bytes.size()) / row_bytes(view);
-  return numbers + static_cast<int64_t>(scales) * view.rows / tensor_rows;
+  const auto scales =
+      static_cast<double>(groups.scales.size() + groups.biases.size() + groups.zeros.size());
+  if (whole == 0) return bytes;
+  return bytes +
+         static_cast<int64_t>(scales * static_cast<double>(bytes) / static_cast<double>(whole));
 }
 
 std::span<const std::byte> view_bytes(const TensorView& view) {

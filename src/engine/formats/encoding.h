@@ -22,7 +22,7 @@ std::optional<int64_t> blocks_to_bytes(int64_t elements, int64_t block_elements,
 // as GroupScales says. kCorrupt names the tensor. REQUIRES: has_group_scales(view.encoding).
 Result<void> check_groups(const TensorView& view, const std::string& name);
 
-// Bytes that the view's numbers take in the file, with their share of scales that are apart.
+// Bytes that the view's numbers take in the file, their part of the tensor's scales included.
 int64_t stored_bytes(const TensorView& view);
 
 // The part of the file from the view's first row to its last.

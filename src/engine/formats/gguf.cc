@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <optional>
 
 #include "engine/formats/encoding.h"
@@ -321,6 +322,10 @@ Result<GgufFile> GgufFile::parse(std::span<const std::byte> bytes, std::string f
   HEARTH_TRY(result.tensors_,
              place(std::move(entries), bytes.subspan(data_begin), unit, cursor, result.file_));
   return result;
+}
+
+void GgufFile::append_tensors(GgufFile&& part) {
+  std::move(part.tensors_.begin(), part.tensors_.end(), std::back_inserter(tensors_));
 }
 
 Error GgufFile::wrong(std::string_view key, std::string_view expected) const {

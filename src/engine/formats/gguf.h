@@ -52,6 +52,9 @@ class GgufFile {
 
   const std::string& file() const { return file_; }
   const std::vector<FileTensor>& tensors() const { return tensors_; }
+  // Adds the tensors of another part of the same model; whether names repeat is the caller's
+  // business.
+  void append_tensors(GgufFile&& part);
 
   bool has(std::string_view key) const { return values_.contains(key); }
   // Missing keys, values of another type or out of range, and strings that are not UTF-8 are

@@ -36,6 +36,21 @@ static inline float from_f16(uint16_t half) {
   return float_of(sign | bits_of(value));
 }
 
+// Round to nearest, ties to even; too large becomes infinite, NaN stays NaN. What would be a
+// subnormal is added to 1/2, whose last bit is the subnormals' unit.
+static inline uint16_t to_f16(float value) {
+  const uint32_t bits = bits_of(value);
+  const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
+  const uint32_t magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00;
+  if (magnitude >= 0x477ff000) return sign | 0x7c00;  // from 65520 on
+  if (magnitude < 0x38800000) {                       // 2^-14
+    return sign | static_cast<uint16_t>(bits_of(float_of(magnitude) + 0.5f) - 0x3f000000);
+  }
+  return sign |
+         static_cast<uint16_t>((magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13);
+}
+
 // FP8 E4M3 (OCP 8-bit floating point, 1.0): no infinities, NaN where all but the sign are ones. The
 // exponent is moved to float's place, then scaled by an exact multiplication, which also makes
 // subnormals right.

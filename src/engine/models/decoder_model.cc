@@ -110,7 +110,7 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
 
 Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptions& options,
                                         int64_t kv_tokens) {
-  WeightLoader loader(files);
+  WeightLoader loader(files, options.quantize);
   HEARTH_RETURN_IF_ERROR(collect_weights(loader, spec_, shard_, weights_));
   const KvShape shape = kv_shape(spec_, shard_, options.precision);
   const int slots = options.sequences_max;

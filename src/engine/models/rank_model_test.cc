@@ -61,6 +61,13 @@ constexpr Reference kReferences[] = {
     {"Q6_K", "encodings/llama-Q6_K.gguf", "encodings/llama-Q6_K.golden.safetensors"},
     {"IQ4_NL", "encodings/llama-IQ4_NL.gguf", "encodings/llama-IQ4_NL.golden.safetensors"},
     {"IQ4_XS", "encodings/llama-IQ4_XS.gguf", "encodings/llama-IQ4_XS.golden.safetensors"},
+    {"mlx_3", "encodings/mlx-3bit-g64", "encodings/mlx-3bit-g64/golden.safetensors"},
+    {"mlx_4_g32", "encodings/mlx-4bit-g32", "encodings/mlx-4bit-g32/golden.safetensors"},
+    {"mlx_4_g64", "encodings/mlx-4bit-g64", "encodings/mlx-4bit-g64/golden.safetensors"},
+    {"mlx_6", "encodings/mlx-6bit-g64", "encodings/mlx-6bit-g64/golden.safetensors"},
+    {"mlx_8", "encodings/mlx-8bit-g64", "encodings/mlx-8bit-g64/golden.safetensors"},
+    {"int4", "encodings/compressed-int4-g32", "encodings/compressed-int4-g32/golden.safetensors"},
+    {"fp8", "encodings/fp8-block128", "encodings/fp8-block128/golden.safetensors"},
 };
 
 std::string path_of(const std::string& name) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "engine/formats/gguf.h"
+#include "engine/formats/gguf_parts.h"
 #include "engine/formats/mapped_file.h"
 #include "engine/tokenizer/tokenizer_gguf.h"
 #include "engine/tokenizer/tokenizer_json.h"
@@ -148,8 +148,8 @@ Result<void> check_ids(const TokenizerParts& parts, const std::string& path) {
 
 Result<TokenizerParts> read_parts(const MappedFile& file) {
   if (!file.text().starts_with("GGUF")) return parse_tokenizer_json(file.text(), file.path());
-  HEARTH_TRY(const GgufFile gguf, GgufFile::parse(file.bytes(), file.path()));
-  return read_tokenizer_gguf(gguf);
+  HEARTH_TRY(const GgufParts parts, open_gguf_parts(file.path()));
+  return read_tokenizer_gguf(parts.gguf);
 }
 
 }  // namespace
