@@ -450,7 +450,7 @@ Result<Value> call_native(Context& context, Native native, const Value& self, co
   };
   int64_t bytes = size(self);
   for (const Value& value : given.positional) bytes += size(value);
-  HEARTH_RETURN_IF_ERROR(context.spend_steps(1 + bytes / 64));
+  HEARTH_RETURN_IF_ERROR(context.spend_steps(1 + bytes / 16));
   return native(context, self, given);
 }
 
