@@ -42,6 +42,19 @@ struct TensorView {
   TensorView select(int64_t first, int64_t count, int64_t step = 1) const;
 };
 
+// A part of a file that the model's graph computes with.
+struct ModelTensor {
+  static constexpr int kEmbedding = -1;  // in `layer`: with layer 0's stage
+  static constexpr int kHead = -2;       // in `layer`: with the last layer's stage
+
+  std::string name;
+  Encoding encoding = Encoding::kF32;
+  int64_t rows = 0;
+  int64_t columns = 0;
+  int64_t bytes = 0;  // in the file
+  int layer = 0;
+};
+
 // Immutable and thread-safe once open. Files are memory-mapped; a page is read when it is touched,
 // so a rank that asks only for its own tensors reads only its own bytes.
 class ModelFiles {
@@ -61,6 +74,9 @@ class ModelFiles {
   virtual Result<TensorView> tensor(std::string_view name) const = 0;
   virtual bool has_tensor(std::string_view name) const = 0;
 
+  // All that the graph reads, in the order of the forward pass. A tied head is not listed; a tensor
+  // of which parts are used apart (fused projections, stacked experts) is listed part by part.
+  virtual const std::vector<ModelTensor>& tensors() const = 0;
   // Bytes in the file of all tensors of `shard` (embedding and head included where the shard holds
   // them).
   virtual int64_t shard_bytes(const Shard& shard) const = 0;

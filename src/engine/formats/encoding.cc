@@ -59,4 +59,19 @@ std::optional<int64_t> blocks_to_bytes(int64_t elements, int64_t block_elements,
   return bytes;
 }
 
+namespace {
+
+int64_t row_bytes(const TensorView& view) {
+  return view.columns / block_elements(view.encoding) * block_bytes(view.encoding);
+}
+
+}  // namespace
+
+int64_t stored_bytes(const TensorView& view) { return view.rows * row_bytes(view); }
+
+std::span<const std::byte> view_bytes(const TensorView& view) {
+  const int64_t rows = view.rows == 0 ? 0 : (view.rows - 1) * view.row_step + 1;
+  return view.bytes.subspan(view.first_row * row_bytes(view), rows * row_bytes(view));
+}
+
 }  // namespace hearth::engine

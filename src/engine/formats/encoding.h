@@ -17,4 +17,10 @@ std::optional<int64_t> element_count(std::span<const int64_t> dimensions);
 std::optional<int64_t> blocks_to_bytes(int64_t elements, int64_t block_elements,
                                        int64_t block_bytes);
 
+// Bytes that the view's numbers take in the file.
+int64_t stored_bytes(const TensorView& view);
+
+// The part of the file from the view's first row to its last.
+std::span<const std::byte> view_bytes(const TensorView& view);
+
 }  // namespace hearth::engine

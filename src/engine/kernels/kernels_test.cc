@@ -115,19 +115,21 @@ TEST_P(KernelsTest, Rope) {
   });
 }
 
-TEST_P(KernelsTest, SiluMul) {
-  for_each_length_and_misalignment([&](int n, int misalign) {
-    std::vector<float> values = random(n, 8);
-    values[0] = -200;  // e^200 overflows
-    values[n / 2] = 200;
-    Misaligned gate(values, misalign);
-    Misaligned up(random(n), (misalign + 1) % 3);
-    std::vector<float> expected = gate.values();
-    reference().silu_mul(expected.data(), up.data(), n);
-    kernels().silu_mul(gate.data(), up.data(), n);
-    expect_near(gate.values(), expected, 1e-6f);
-    EXPECT_TRUE(gate.guards_intact());
-  });
+TEST_P(KernelsTest, GatedActivations) {
+  for (const auto gated : {&Kernels::silu_mul, &Kernels::gelu_mul, &Kernels::swiglu_oss}) {
+    for_each_length_and_misalignment([&](int n, int misalign) {
+      std::vector<float> values = random(n, 8);
+      values[0] = -200;  // e^200 overflows
+      values[n / 2] = 200;
+      Misaligned gate(values, misalign);
+      Misaligned up(random(n, 5), (misalign + 1) % 3);
+      std::vector<float> expected = gate.values();
+      (reference().*gated)(expected.data(), up.data(), n);
+      (kernels().*gated)(gate.data(), up.data(), n);
+      expect_near(gate.values(), expected, 2e-6f);
+      EXPECT_TRUE(gate.guards_intact());
+    });
+  }
 }
 
 TEST_P(KernelsTest, Add) {
@@ -335,19 +337,20 @@ TEST_P(MatmulTest, NothingSaturates) {
 // is NaN.
 template <class T>
 struct Pages {
-  Pages(int tokens, int head_dim, std::mt19937& engine)
-      : page_numbers(int64_t{kPageTokens} * (head_dim + round_up(head_dim, 16))) {
+  Pages(int tokens, int key_dim, int values_dim, std::mt19937& engine)
+      : value_dim(values_dim),
+        page_numbers(int64_t{kPageTokens} * (key_dim + round_up(value_dim, 16))) {
     const int pages = (tokens + kPageTokens - 1) / kPageTokens;
     memory.assign(page_numbers * (pages + 1), number(NAN));
     for (int i = 0; i < pages; ++i) table.push_back(pages - i);
     std::normal_distribution<float> normal;
-    const int64_t width = round_up(head_dim, 16);
+    const int64_t width = round_up(value_dim, 16);
     for (int t = 0; t < tokens; ++t) {
       T* page = &memory[table[t / kPageTokens] * page_numbers];
-      T* values = page + int64_t{kPageTokens} * head_dim;
+      T* values = page + int64_t{kPageTokens} * key_dim;
       const int at = t % kPageTokens;
-      for (int d = 0; d < head_dim; ++d) {
-        const int64_t half = at / 16 * head_dim;
+      for (int d = 0; d < key_dim; ++d) {
+        const int64_t half = at / 16 * key_dim;
         const int64_t key = sizeof(T) == 4 ? (half + d) * 16 + at % 16
                                            : (half / 2 + d / 2) * 32 + at % 16 * 2 + d % 2;
         page[key] = number(normal(engine));
@@ -368,30 +371,51 @@ struct Pages {
       return to_bf16(value);
     }
   }
+  int value_dim;
   int64_t page_numbers;
   std::vector<T> memory;
   std::vector<int32_t> table;
 };
 
+// One query and what it sees.
+struct Query {
+  std::vector<float> vector;
+  int start = 0;
+  int length = 0;
+  float sink = 0;
+};
+
 template <class T>
 std::vector<float> attend(void (*attention)(const AttentionArgs&), const Pages<T>& pages,
-                          int head_dim, const std::vector<float>& queries,
-                          const std::vector<int>& lengths) {
-  std::vector<float> out(queries.size(), NAN);
+                          const std::vector<Query>& queries, bool sinks) {
+  const int key_dim = static_cast<int>(queries[0].vector.size());
+  std::vector<float> out(queries.size() * pages.value_dim, NAN);
   std::vector<const float*> query_rows;
   std::vector<float*> out_rows;
-  for (size_t i = 0; i < lengths.size(); ++i) {
-    query_rows.push_back(&queries[i * head_dim]);
-    out_rows.push_back(&out[i * head_dim]);
+  std::vector<int> starts;
+  std::vector<int> lengths;
+  std::vector<float> sink_logits;
+  std::vector<int32_t> table = pages.table;
+  for (size_t i = 0; i < queries.size(); ++i) {
+    query_rows.push_back(queries[i].vector.data());
+    out_rows.push_back(&out[i * pages.value_dim]);
+    starts.push_back(queries[i].start);
+    lengths.push_back(queries[i].length);
+    sink_logits.push_back(queries[i].sink);
   }
+  const int earliest = *std::min_element(starts.begin(), starts.end());
+  std::fill_n(table.begin(), earliest / kPageTokens, 1 << 30);  // not to be read
   attention({.queries = query_rows.data(),
              .outputs = out_rows.data(),
+             .starts = starts.data(),
              .lengths = lengths.data(),
+             .sinks = sinks ? sink_logits.data() : nullptr,
              .count = static_cast<int>(lengths.size()),
-             .head_dim = head_dim,
-             .scale = 1 / std::sqrt(static_cast<float>(head_dim)),
+             .key_dim = key_dim,
+             .value_dim = pages.value_dim,
+             .scale = 1 / std::sqrt(static_cast<float>(key_dim)),
              .pool = reinterpret_cast<const std::byte*>(pages.memory.data()),
-             .table = pages.table.data(),
+             .table = table.data(),
              .page_bytes = pages.page_numbers * static_cast<int64_t>(sizeof(T))});
   return out;
 }
@@ -400,24 +424,38 @@ class AttentionTest : public KernelsTest {
  protected:
   template <class T>
   void check(void (*fast)(const AttentionArgs&), void (*slow)(const AttentionArgs&)) {
-    for (const int head_dim : {2, 6, 16, 64, 72}) {
+    struct Dims {
+      int key;
+      int value;
+    };
+    for (const Dims dims : {Dims{2, 2}, Dims{6, 6}, Dims{16, 40}, Dims{64, 64}, Dims{72, 56}}) {
       for (const int tokens : {1, 2, 15, 16, 17, 31, 32, 33, 64, 65, 100}) {
         for (int count = 1; count <= kTileRows; ++count) {
-          SCOPED_TRACE(testing::Message() << head_dim << " " << tokens << " " << count);
-          const Pages<T> pages(tokens, head_dim, engine_);
-          const std::vector<float> queries = random(count * head_dim, 2);
-          std::vector<int> lengths;
-          for (int i = 0; i < count; ++i)
-            lengths.push_back(std::max(1, tokens - (i * 13) % tokens));
-          const std::vector<float> out = attend(fast, pages, head_dim, queries, lengths);
-          expect_near(out, attend(slow, pages, head_dim, queries, lengths), 1e-5f);
-          for (int i = 0; i < count; ++i) {
-            const std::vector<float> query(queries.begin() + i * head_dim,
-                                           queries.begin() + (i + 1) * head_dim);
-            const std::vector<float> alone = attend(fast, pages, head_dim, query, {lengths[i]});
-            ASSERT_TRUE(std::equal(alone.begin(), alone.end(), out.begin() + i * head_dim));
-          }
+          SCOPED_TRACE(testing::Message() << dims.key << " " << tokens << " " << count);
+          check_tile<T>(fast, slow, Pages<T>(tokens, dims.key, dims.value, engine_), dims.key,
+                        tokens, count);
         }
+      }
+    }
+  }
+
+ private:
+  // Queries over whole prefixes, then over windows of them; with sinks and without.
+  template <class T>
+  void check_tile(void (*fast)(const AttentionArgs&), void (*slow)(const AttentionArgs&),
+                  const Pages<T>& pages, int key_dim, int tokens, int count) {
+    for (const int window : {tokens, 1, 20, 40}) {
+      std::vector<Query> queries;
+      for (int i = 0; i < count; ++i) {
+        const int length = std::max(1, tokens - (i * 13) % tokens);
+        queries.push_back({random(key_dim, 2), std::max(0, length - window), length, random(1)[0]});
+      }
+      const bool sinks = count % 2 == 0;
+      const std::vector<float> out = attend(fast, pages, queries, sinks);
+      expect_near(out, attend(slow, pages, queries, sinks), 1e-5f);
+      for (int i = 0; i < count; ++i) {
+        const std::vector<float> alone = attend(fast, pages, {queries[i]}, sinks);
+        ASSERT_TRUE(std::equal(alone.begin(), alone.end(), out.begin() + i * pages.value_dim));
       }
     }
   }

@@ -50,11 +50,11 @@ struct AttentionState {
 
 // Scores of 16 tokens for kRows queries.
 template <class Page, int kRows>
-HEARTH_SIMD void scores_of_half(const std::byte* half, int head_dim, const float* queries,
+HEARTH_SIMD void scores_of_half(const std::byte* half, int key_dim, const float* queries,
                                 F32x16 (&scores)[kRows]) {
   F32x16 odd_scores[kRows];
   for (int i = 0; i < kRows; ++i) scores[i] = odd_scores[i] = zero();
-  for (int pair = 0; pair < head_dim / 2; ++pair) {
+  for (int pair = 0; pair < key_dim / 2; ++pair) {
     F32x16 even;
     F32x16 odd;
     Page::keys(half, pair, even, odd);
@@ -65,33 +65,49 @@ HEARTH_SIMD void scores_of_half(const std::byte* half, int head_dim, const float
   for (int i = 0; i < kRows; ++i) scores[i] = add(scores[i], odd_scores[i]);
 }
 
-// Turns a page's scores into weights. visible[i]: tokens of the page that query i sees; a query
-// that sees none keeps its state bit for bit.
+// What a query sees of a page: the tokens [begin, end) of it.
+struct Visible {
+  int begin = 0;
+  int end = 0;
+};
+
+// x in the lanes that are tokens [half, half + 16) of `visible`, else y.
+HEARTH_SIMD F32x16 merge_visible(F32x16 x, F32x16 y, Visible visible, int half) {
+  const int begin = visible.begin < half        ? 0
+                    : visible.begin - half < 16 ? visible.begin - half
+                                                : 16;
+  const int end = visible.end < half ? 0 : visible.end - half < 16 ? visible.end - half : 16;
+  return merge_first(y, merge_first(x, y, end), begin);
+}
+
+// Turns a page's scores into weights. A query that sees none of the page keeps its state bit for
+// bit.
 template <class Page, int kRows>
-HEARTH_SIMD void weigh_page(const std::byte* page, int head_dim, const int (&visible)[kRows],
+HEARTH_SIMD void weigh_page(const std::byte* page, int key_dim, const Visible (&visible)[kRows],
                             AttentionState<kRows>& state) {
   const F32x16 hidden = set1(-__builtin_inff());
   F32x16 low[kRows];
   F32x16 high[kRows];
-  scores_of_half<Page, kRows>(page, head_dim, state.queries, low);
-  scores_of_half<Page, kRows>(page + head_dim * 16 * Page::kBytes, head_dim, state.queries, high);
+  scores_of_half<Page, kRows>(page, key_dim, state.queries, low);
+  scores_of_half<Page, kRows>(page + key_dim * 16 * Page::kBytes, key_dim, state.queries, high);
   for (int i = 0; i < kRows; ++i) {
-    const int n_low = visible[i] < 16 ? visible[i] : 16;
-    const int n_high = visible[i] - n_low;
-    const F32x16 a = merge_first(low[i], hidden, n_low);
-    const F32x16 b = merge_first(high[i], hidden, n_high);
-    const float page_max = reduce_max(max(a, b));
-    const float new_max = page_max > state.max[i] ? page_max : state.max[i];
-    const F32x16 wa = merge_first(exp(sub(a, set1(new_max))), zero(), n_low);
-    const F32x16 wb = merge_first(exp(sub(b, set1(new_max))), zero(), n_high);
-    float keep[16];
-    store(keep, exp(set1(state.max[i] - new_max)));
-    state.keep[i] = keep[0];
-    state.total[i] = state.total[i] * keep[0] + reduce_add(add(wa, wb));
-    state.max[i] = new_max;
-    float weights[kPageTokens];
-    store(weights, wa);
-    store(weights + 16, wb);
+    float weights[kPageTokens] = {};
+    state.keep[i] = 1;
+    if (visible[i].begin < visible[i].end) {
+      const F32x16 a = merge_visible(low[i], hidden, visible[i], 0);
+      const F32x16 b = merge_visible(high[i], hidden, visible[i], 16);
+      const float page_max = reduce_max(max(a, b));
+      const float new_max = page_max > state.max[i] ? page_max : state.max[i];
+      const F32x16 wa = merge_visible(exp(sub(a, set1(new_max))), zero(), visible[i], 0);
+      const F32x16 wb = merge_visible(exp(sub(b, set1(new_max))), zero(), visible[i], 16);
+      float keep[16];
+      store(keep, exp(set1(state.max[i] - new_max)));
+      state.keep[i] = keep[0];
+      state.total[i] = state.total[i] * keep[0] + reduce_add(add(wa, wb));
+      state.max[i] = new_max;
+      store(weights, wa);
+      store(weights + 16, wb);
+    }
     for (int t = 0; t < kPageTokens; ++t) state.weights[t * kRows + i] = weights[t];
   }
 }
@@ -126,36 +142,51 @@ HEARTH_SIMD void add_values(const std::byte* values, int width, int tokens,
 }
 
 template <class Page, int kRows>
-void attend(const AttentionArgs& args, int first) {
-  const int width = static_cast<int>(round_up(args.head_dim, 16));
-  AttentionState<kRows> state;
-  int longest = 0;
+HEARTH_SIMD void start(const AttentionArgs& args, int first, int width,
+                       AttentionState<kRows>& state) {
   for (int i = 0; i < kRows; ++i) {
     const float* query = args.queries[first + i];
-    for (int d = 0; d < args.head_dim; ++d) state.queries[d * kRows + i] = query[d] * args.scale;
+    for (int d = 0; d < args.key_dim; ++d) state.queries[d * kRows + i] = query[d] * args.scale;
     for (int d = 0; d < width; d += 16) store(state.sums + d * kRows + i * 16, zero());
-    state.max[i] = -__builtin_inff();
-    state.total[i] = 0;
-    const int length = args.lengths[first + i];
-    longest = length > longest ? length : longest;
+    state.max[i] = args.sinks == nullptr ? -__builtin_inff() : args.sinks[first + i];
+    state.total[i] = args.sinks == nullptr ? 0 : 1;
   }
-  for (int begin = 0; begin < longest; begin += kPageTokens) {
+}
+
+// Where a position lies in the page of 32 tokens that starts at `begin`.
+HEARTH_SIMD int in_page(int position, int begin) {
+  const int offset = position - begin;
+  return offset < 0 ? 0 : offset < kPageTokens ? offset : kPageTokens;
+}
+
+template <class Page, int kRows>
+void attend(const AttentionArgs& args, int first) {
+  const int width = static_cast<int>(round_up(args.value_dim, 16));
+  AttentionState<kRows> state;
+  start<Page, kRows>(args, first, width, state);
+  int earliest = args.starts[first];
+  int longest = 0;
+  for (int i = first; i < first + kRows; ++i) {
+    earliest = args.starts[i] < earliest ? args.starts[i] : earliest;
+    longest = args.lengths[i] > longest ? args.lengths[i] : longest;
+  }
+  for (int begin = earliest / kPageTokens * kPageTokens; begin < longest; begin += kPageTokens) {
     const std::byte* page = args.pool + args.table[begin / kPageTokens] * args.page_bytes;
-    int visible[kRows];
+    Visible visible[kRows];
     for (int i = 0; i < kRows; ++i) {
-      const int left = args.lengths[first + i] - begin;
-      visible[i] = left < 0 ? 0 : left < kPageTokens ? left : kPageTokens;
+      visible[i] = {in_page(args.starts[first + i], begin),
+                    in_page(args.lengths[first + i], begin)};
     }
     const int tokens = longest - begin < kPageTokens ? longest - begin : kPageTokens;
-    weigh_page<Page, kRows>(page, args.head_dim, visible, state);
-    add_values<Page, kRows>(page + int64_t{kPageTokens} * args.head_dim * Page::kBytes, width,
+    weigh_page<Page, kRows>(page, args.key_dim, visible, state);
+    add_values<Page, kRows>(page + int64_t{kPageTokens} * args.key_dim * Page::kBytes, width,
                             tokens, state);
   }
   for (int i = 0; i < kRows; ++i) {
     const F32x16 total = set1(state.total[i]);
     float* out = args.outputs[first + i];
-    for (int d = 0; d < args.head_dim; d += 16) {
-      store_at(out, d, args.head_dim, div(load(state.sums + d * kRows + i * 16), total));
+    for (int d = 0; d < args.value_dim; d += 16) {
+      store_at(out, d, args.value_dim, div(load(state.sums + d * kRows + i * 16), total));
     }
   }
 }

@@ -188,55 +188,72 @@ void silu_mul(float* gate, const float* up, int64_t n) {
   for (int64_t i = 0; i < n; ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
 }
 
+void gelu_mul(float* gate, const float* up, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = gate[i];
+    const float u = 0.7978845608f * (g + 0.044715f * g * g * g);
+    gate[i] = 0.5f * g * (1 + std::tanh(u)) * up[i];
+  }
+}
+
+void swiglu_oss(float* gate, const float* up, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = std::fmin(gate[i], kSwigluLimit);
+    const float u = std::fmax(std::fmin(up[i], kSwigluLimit), -kSwigluLimit);
+    gate[i] = g / (1 + std::exp(-1.702f * g)) * (u + 1);
+  }
+}
+
 void add(float* x, const float* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] += y[i];
 }
 
 // Where a page keeps dimension d of its token t.
-float key(Float32, const std::byte* page, int head_dim, int t, int d) {
+float key(Float32, const std::byte* page, int key_dim, int t, int d) {
   float value;
-  std::memcpy(&value, page + (int64_t{t / 16 * head_dim + d} * 16 + t % 16) * 4, sizeof value);
+  std::memcpy(&value, page + (int64_t{t / 16 * key_dim + d} * 16 + t % 16) * 4, sizeof value);
   return value;
 }
-float value(Float32, const std::byte* page, int head_dim, int t, int d) {
+float value(Float32, const std::byte* values, int value_dim, int t, int d) {
   float result;
-  const int64_t at = int64_t{kPageTokens} * head_dim + t * round_up(head_dim, 16) + d;
-  std::memcpy(&result, page + at * 4, sizeof result);
+  std::memcpy(&result, values + (t * round_up(value_dim, 16) + d) * 4, sizeof result);
   return result;
 }
-float key(BFloat16, const std::byte* page, int head_dim, int t, int d) {
-  const int64_t pair = t / 16 * (head_dim / 2) + d / 2;
+int64_t key_bytes(Float32, int key_dim) { return int64_t{kPageTokens} * key_dim * 4; }
+float key(BFloat16, const std::byte* page, int key_dim, int t, int d) {
+  const int64_t pair = t / 16 * (key_dim / 2) + d / 2;
   return from_bf16(load_u16(page + (pair * 16 + t % 16) * 4 + d % 2 * 2));
 }
-float value(BFloat16, const std::byte* page, int head_dim, int t, int d) {
-  const int64_t at = int64_t{kPageTokens} * head_dim * 2;
-  return from_bf16(load_u16(page + at + (t / 2 * round_up(head_dim, 16) + d) * 4 + t % 2 * 2));
+float value(BFloat16, const std::byte* values, int value_dim, int t, int d) {
+  return from_bf16(load_u16(values + (t / 2 * round_up(value_dim, 16) + d) * 4 + t % 2 * 2));
 }
+int64_t key_bytes(BFloat16, int key_dim) { return int64_t{kPageTokens} * key_dim * 2; }
 
 template <class Format>
 void attend(const AttentionArgs& args, int index) {
   const float* query = args.queries[index];
   float* out = args.outputs[index];
-  for (int d = 0; d < args.head_dim; ++d) out[d] = 0;
-  float max = -INFINITY;
-  float sum = 0;  // of exp(score - max)
-  for (int t = 0; t < args.lengths[index]; ++t) {
+  for (int d = 0; d < args.value_dim; ++d) out[d] = 0;
+  float max = args.sinks == nullptr ? -INFINITY : args.sinks[index];
+  float sum = args.sinks == nullptr ? 0 : 1;  // of exp(score - max)
+  for (int t = args.starts[index]; t < args.lengths[index]; ++t) {
     const std::byte* page = args.pool + args.table[t / kPageTokens] * args.page_bytes;
+    const std::byte* values = page + key_bytes(Format(), args.key_dim);
     float score = 0;
-    for (int d = 0; d < args.head_dim; ++d) {
-      score += query[d] * key(Format(), page, args.head_dim, t % kPageTokens, d);
+    for (int d = 0; d < args.key_dim; ++d) {
+      score += query[d] * key(Format(), page, args.key_dim, t % kPageTokens, d);
     }
     score *= args.scale;
     const float new_max = score > max ? score : max;
     const float keep = std::exp(max - new_max);
     const float p = std::exp(score - new_max);
-    for (int d = 0; d < args.head_dim; ++d) {
-      out[d] = out[d] * keep + p * value(Format(), page, args.head_dim, t % kPageTokens, d);
+    for (int d = 0; d < args.value_dim; ++d) {
+      out[d] = out[d] * keep + p * value(Format(), values, args.value_dim, t % kPageTokens, d);
     }
     sum = sum * keep + p;
     max = new_max;
   }
-  for (int d = 0; d < args.head_dim; ++d) out[d] /= sum;
+  for (int d = 0; d < args.value_dim; ++d) out[d] /= sum;
 }
 
 template <class Format>
@@ -256,6 +273,8 @@ const Kernels kScalarKernels = {
     .rope_half = rope_half,
     .rope_interleaved = rope_interleaved,
     .silu_mul = silu_mul,
+    .gelu_mul = gelu_mul,
+    .swiglu_oss = swiglu_oss,
     .add = add,
     .attention_f32 = attention<Float32>,
     .attention_bf16 = attention<BFloat16>,
