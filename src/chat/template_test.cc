@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <nlohmann/json.hpp>
+
+#include "base/testing/peak_memory.h"
 
 namespace hearth::chat {
 namespace {
@@ -213,6 +216,21 @@ TEST(HostileTemplate, DeepNestingIsRefusedBeforeTheStackEnds) {
   EXPECT_TRUE(ChatTemplate::compile("{{ 1" + repeated(" ~ 1", 20'000) + " }}").ok());
   EXPECT_TRUE(
       ChatTemplate::compile("{% if a %}" + repeated("{% elif b %}", 20'000) + "{% endif %}").ok());
+}
+
+TEST(HostileTemplate, RefusingALongTemplateTakesLittleMemory) {
+  EXPECT_THAT(ChatTemplate::compile(std::string(256 * 1024 + 1, 'a')).error().message(),
+              HasSubstr("a chat template of 262145 bytes, expected at most 262144"));
+  for (const char* piece :
+       {"{{a}}", "{%set a=b%}", "{{a.b.c|d(e,f)}}", "{% if a %}", "{#", "a{{1}}"}) {
+    std::string source = repeated(piece, 260'000 / static_cast<int>(std::strlen(piece)));
+    const PeakMemory refusal = peak_memory([&] {
+      const auto compiled = ChatTemplate::compile(source + "{% endfor %}");
+      return compiled.ok() ? "no error" : compiled.error().message();
+    });
+    EXPECT_LT(refusal.bytes, kMemoryFactor * (64 << 20)) << piece;
+    EXPECT_THAT(refusal.result, HasSubstr("line 1: ")) << piece;
+  }
 }
 
 TEST(HostileTemplate, AnyCutOfATemplateIsRenderedOrRefused) {

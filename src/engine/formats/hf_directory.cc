@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr JsonLimits kConfigLimits{};
-constexpr JsonLimits kIndexLimits{.bytes_max = 64 << 20, .values_max = 1'000'000, .depth_max = 8};
+constexpr JsonLimits kIndexLimits{.bytes_max = 64 << 20, .values_max = 400'000, .depth_max = 8};
 constexpr size_t kShardFilesMax = 4096;
 constexpr size_t kTemplateBytesMax = 4 << 20;
 
@@ -96,7 +96,7 @@ Result<void> read_tokenizer_config(const std::string& directory, OpenedModel& mo
     return Error(Code::kCorrupt, file->path() + ": more than 4 MiB");
   }
   model.chat_template = file->text();
-  return {};
+  return file->check_intact();
 }
 
 // Adds the file's tensors to the table. `only` non-null: just those that the index places in this
