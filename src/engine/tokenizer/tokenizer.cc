@@ -159,6 +159,7 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::load(const std::string& path) {
   const bool directory = std::filesystem::is_directory(path, ignored);
   HEARTH_TRY(const MappedFile file, MappedFile::open(directory ? path + "/tokenizer.json" : path));
   HEARTH_TRY(TokenizerParts parts, read_parts(file));
+  HEARTH_RETURN_IF_ERROR(file.check_intact());
   HEARTH_RETURN_IF_ERROR(check_ids(parts, path));
   return std::unique_ptr<Tokenizer>(std::make_unique<LoadedTokenizer>(std::move(parts)));
 }
