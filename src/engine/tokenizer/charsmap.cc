@@ -88,8 +88,8 @@ std::optional<Charsmap::Match> Charsmap::match(std::string_view text, bool longe
     if (node >= units_.size() || label_of(units_[node]) != c) break;
     const bool ends = has_value(units_[node]);
     node ^= offset_of(units_[node]);
-    if (node >= units_.size()) break;
     if (!ends) continue;
+    if (node >= units_.size()) break;
     const size_t at = value_of(units_[node]);
     if (at >= replacements_.size() || (at > 0 && replacements_[at - 1] != '\0')) break;
     const std::string_view rest = std::string_view(replacements_).substr(at);
