@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <optional>
 
 #include "engine/formats/encoding.h"
@@ -34,25 +35,25 @@ constexpr std::array kTensorTypes = {
     TensorType{0, "F32", 1, 4, Encoding::kF32},
     TensorType{1, "F16", 1, 2, Encoding::kF16},
     TensorType{2, "Q4_0", 32, 18, Encoding::kQ4_0},
-    TensorType{3, "Q4_1", 32, 20, {}},
-    TensorType{6, "Q5_0", 32, 22, {}},
-    TensorType{7, "Q5_1", 32, 24, {}},
+    TensorType{3, "Q4_1", 32, 20, Encoding::kQ4_1},
+    TensorType{6, "Q5_0", 32, 22, Encoding::kQ5_0},
+    TensorType{7, "Q5_1", 32, 24, Encoding::kQ5_1},
     TensorType{8, "Q8_0", 32, 34, Encoding::kQ8_0},
     TensorType{9, "Q8_1", 32, 36, {}},
-    TensorType{10, "Q2_K", 256, 84, {}},
-    TensorType{11, "Q3_K", 256, 110, {}},
-    TensorType{12, "Q4_K", 256, 144, {}},
-    TensorType{13, "Q5_K", 256, 176, {}},
+    TensorType{10, "Q2_K", 256, 84, Encoding::kQ2_K},
+    TensorType{11, "Q3_K", 256, 110, Encoding::kQ3_K},
+    TensorType{12, "Q4_K", 256, 144, Encoding::kQ4_K},
+    TensorType{13, "Q5_K", 256, 176, Encoding::kQ5_K},
     TensorType{14, "Q6_K", 256, 210, Encoding::kQ6_K},
     TensorType{15, "Q8_K", 256, 292, {}},
     TensorType{16, "IQ2_XXS", 256, 66, {}},
     TensorType{17, "IQ2_XS", 256, 74, {}},
     TensorType{18, "IQ3_XXS", 256, 98, {}},
     TensorType{19, "IQ1_S", 256, 50, {}},
-    TensorType{20, "IQ4_NL", 32, 18, {}},
+    TensorType{20, "IQ4_NL", 32, 18, Encoding::kIQ4_NL},
     TensorType{21, "IQ3_S", 256, 110, {}},
     TensorType{22, "IQ2_S", 256, 82, {}},
-    TensorType{23, "IQ4_XS", 256, 136, {}},
+    TensorType{23, "IQ4_XS", 256, 136, Encoding::kIQ4_XS},
     TensorType{24, "I8", 1, 1, {}},
     TensorType{25, "I16", 1, 2, {}},
     TensorType{26, "I32", 1, 4, {}},
@@ -62,7 +63,7 @@ constexpr std::array kTensorTypes = {
     TensorType{30, "BF16", 1, 2, Encoding::kBF16},
     TensorType{34, "TQ1_0", 256, 54, {}},
     TensorType{35, "TQ2_0", 256, 66, {}},
-    TensorType{39, "MXFP4", 32, 17, {}},
+    TensorType{39, "MXFP4", 32, 17, Encoding::kMXFP4},
 };
 
 // Bytes of one value; 0 for strings and arrays, whose size is in the file.
@@ -319,6 +320,10 @@ Result<GgufFile> GgufFile::parse(std::span<const std::byte> bytes, std::string f
   HEARTH_RETURN_IF_ERROR(place_tensors(places, bytes.subspan(data_begin), unit, cursor,
                                        result.file_, result.tensors_));
   return result;
+}
+
+void GgufFile::append_tensors(GgufFile&& part) {
+  std::move(part.tensors_.begin(), part.tensors_.end(), std::back_inserter(tensors_));
 }
 
 Error GgufFile::wrong(std::string_view key, std::string_view expected) const {

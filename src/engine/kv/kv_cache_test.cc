@@ -76,7 +76,8 @@ TEST(KvCache, WrittenTokensStayWhereTheKernelsLook) {
           key[d] = number(layer, head, t, d);
         }
         for (int d = 0; d < 4; ++d) value[d] = -key[d];
-        cache.write(layer, head, 0, t, key.data(), value.data());
+        cache.write({.layer = layer, .head = head, .slot = 0, .position = t}, key.data(),
+                    value.data());
       }
     }
   }
