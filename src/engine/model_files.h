@@ -114,6 +114,10 @@ class ModelFiles {
   // and what was expected). Every offset and size is checked against the file before use.
   static Result<std::unique_ptr<ModelFiles>> open(const std::string& path);
 
+  // kCorrupt if a file lost bytes that were read since it was opened: they read as zero. Whoever
+  // has copied tensors asks before using them.
+  virtual Result<void> check_intact() const = 0;
+
   virtual const ModelSpec& spec() const = 0;
   virtual const std::string& path() const = 0;
 

@@ -16,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 constexpr JsonLimits kConfigLimits{};
-constexpr JsonLimits kIndexLimits{.bytes_max = 64 << 20, .values_max = 1'000'000, .depth_max = 8};
+constexpr JsonLimits kIndexLimits{.bytes_max = 64 << 20, .values_max = 400'000, .depth_max = 8};
 constexpr size_t kShardFilesMax = 4096;
 constexpr size_t kTemplateBytesMax = 4 << 20;
 
@@ -97,7 +97,7 @@ Result<void> read_tokenizer_config(const std::string& directory, OpenedModel& mo
     return Error(Code::kCorrupt, file->path() + ": more than 4 MiB");
   }
   model.chat_template = file->text();
-  return {};
+  return file->check_intact();
 }
 
 // A file of a model's weights. `names`: the tensors that the index places in it; empty without an

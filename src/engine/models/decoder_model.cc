@@ -120,6 +120,7 @@ Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptio
   HEARTH_TRY(KvCache kv, KvCache::create(shape, kv_tokens, slots, kPassRowsMax));
   kv_ = std::make_unique<KvCache>(std::move(kv));
   HEARTH_TRY(weights_.memory, loader.pack(*pool_, options.progress));
+  HEARTH_RETURN_IF_ERROR(files.check_intact());
   if (last() && first() && spec_.tied_embedding) weights_.head = weights_.embedding;
   return {};
 }

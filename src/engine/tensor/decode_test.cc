@@ -209,6 +209,8 @@ TEST(Decode, F8WithBlockScales) {
   EXPECT_EQ(out[70 + 63], 448);
   EXPECT_EQ(out[70 + 64], 2 * -1.0f / 512);
   EXPECT_EQ(out[140 + 69], 4);
+  EXPECT_EQ(stored_bytes(view), 3 * 70 + 16);
+  EXPECT_EQ(stored_bytes(view.select(0, 1)), 70 + 5);
   // Scales follow the tensor's rows, not the view's.
   decode_row(view.select(0, 2, 2), 1, out.data());
   EXPECT_EQ(out[69], 4);
