@@ -123,7 +123,8 @@ class WeightLoader {
   };
 
   Result<TensorView> find(const std::string& name, int64_t rows, int64_t columns) const;
-  void note(const std::string& name, const TensorView& view);
+  // Adds `columns` of the view's columns to tensors().
+  void note(const std::string& name, const TensorView& view, int64_t columns);
   void add_job(const TensorView& view, std::optional<Choice> transposed, bool requantise,
                PackedMatrix* out);
   int layers() const;
