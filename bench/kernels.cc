@@ -24,12 +24,15 @@ using kernels::kTileRows;
 constexpr int64_t kColumns = 4096;
 constexpr int64_t kBytesMin = 96 << 20;  // beyond any cache of the machines this is meant for
 
-// Numbers do not matter, their bytes do; zeros would read one page over and over.
-Buffer filled(int64_t bytes) {
+// Numbers do not matter, their bytes do; zeros would read one page over and over. As halves or as
+// powers of two they are near 1: subnormal sums would be slow.
+Buffer filled(int64_t bytes, bool powers = false) {
   Buffer buffer = Buffer::allocate(bytes).value();
   auto* words = reinterpret_cast<uint32_t*>(buffer.data());
-  for (int64_t i = 0; i < bytes / 4; ++i)
-    words[i] = static_cast<uint32_t>(i) * 2654435761u & 0x37ff37ff;
+  for (int64_t i = 0; i < bytes / 4; ++i) {
+    const uint32_t random = static_cast<uint32_t>(i) * 2654435761u;
+    words[i] = powers ? (random & 0x0f0f0f0f) | 0x70707070 : random & 0x37ff37ff;
+  }
   return buffer;
 }
 
@@ -38,10 +41,14 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
   const int m = static_cast<int>(state.range(0));
   PackedMatrix matrix;
   matrix.encoding = encoding;
+  matrix.groups = {.shift = 1,  // of 64 columns
+                   .type = kernels::GroupFloat::kF16,
+                   .offset = encoding == Encoding::kF8_E4M3 ? kernels::GroupOffset::kNone
+                                                            : kernels::GroupOffset::kMin};
   matrix.rows = 16;
   matrix.columns = kColumns;
   matrix.rows = (kBytesMin / matrix.block_bytes() + 1) * 16;
-  const Buffer weights = filled(matrix.bytes());
+  const Buffer weights = filled(matrix.bytes(), encoding == Encoding::kMXFP4);
   std::vector<float> rows(m * kColumns);
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = std::sin(static_cast<float>(i));
   std::vector<float> x(rows.size());
@@ -62,6 +69,7 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
   for (auto _ : state) {
     function({.weights = weights.data(),
               .block_bytes = matrix.block_bytes(),
+              .groups = matrix.groups,
               .columns = kColumns,
               .rows = m,
               .x = x.data(),
@@ -79,11 +87,12 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
 }
 
 // `queries` heads over one KV head of 16,384 tokens.
-void attention(benchmark::State& state, const Isa* isa, bool bf16) {
+void attention(benchmark::State& state, const Isa* isa, bool q16) {
   constexpr int kHeadDim = 128;
   constexpr int kTokens = 16384;
   const int count = static_cast<int>(state.range(0));
-  const int64_t page_bytes = int64_t{kernels::kPageTokens} * kHeadDim * 2 * (bf16 ? 2 : 4);
+  const int64_t token_bytes = q16 ? kHeadDim * 2 + sizeof(float) : kHeadDim * 4;
+  const int64_t page_bytes = 2 * kernels::kPageTokens * token_bytes;  // keys and values
   std::vector<int32_t> table(kTokens / kernels::kPageTokens);
   for (size_t i = 0; i < table.size(); ++i) table[i] = static_cast<int32_t>(i);
   const Buffer pool = filled(page_bytes * static_cast<int64_t>(table.size()));
@@ -95,14 +104,17 @@ void attention(benchmark::State& state, const Isa* isa, bool bf16) {
     query_rows.push_back(&queries[i * kHeadDim]);
     output_rows.push_back(&outputs[i * kHeadDim]);
   }
+  const std::vector<int> starts(count, 0);
   const std::vector<int> lengths(count, kTokens);
-  const auto function = bf16 ? isa->kernels->attention_bf16 : isa->kernels->attention_f32;
+  const auto function = q16 ? isa->kernels->attention_q16 : isa->kernels->attention_f32;
   for (auto _ : state) {
     function({.queries = query_rows.data(),
               .outputs = output_rows.data(),
+              .starts = starts.data(),
               .lengths = lengths.data(),
               .count = count,
-              .head_dim = kHeadDim,
+              .key_dim = kHeadDim,
+              .value_dim = kHeadDim,
               .scale = 0.1f,
               .pool = pool.data(),
               .table = table.data(),
@@ -117,15 +129,15 @@ void register_all() {
   for (const Isa& isa : kernels::isas()) {
     if (!isa.supported()) continue;
     const bool reference = isa.priority == 0;  // too slow for many rows
-    for (const Encoding encoding : {Encoding::kF32, Encoding::kF16, Encoding::kBF16,
-                                    Encoding::kQ8_0, Encoding::kQ4_0, Encoding::kQ6_K}) {
+    for (int e = 0; e < static_cast<int>(Encoding::kMXFP4Split); ++e) {
+      const auto encoding = static_cast<Encoding>(e);
       const std::string name = std::string(isa.name) + "/" + std::string(to_string(encoding));
       auto* bench = benchmark::RegisterBenchmark(name.c_str(), matmul, &isa, encoding)->Arg(1);
       if (!reference) bench->Arg(4)->Arg(8)->Arg(64);
     }
-    for (const bool bf16 : {true, false}) {
-      const std::string name = std::string(isa.name) + "/attention_" + (bf16 ? "bf16" : "f32");
-      benchmark::RegisterBenchmark(name.c_str(), attention, &isa, bf16)->Arg(1)->Arg(4)->Arg(8);
+    for (const bool q16 : {true, false}) {
+      const std::string name = std::string(isa.name) + "/attention_" + (q16 ? "q16" : "f32");
+      benchmark::RegisterBenchmark(name.c_str(), attention, &isa, q16)->Arg(1)->Arg(4)->Arg(8);
     }
   }
 }

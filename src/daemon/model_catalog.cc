@@ -37,8 +37,7 @@ Result<cluster::ModelFacts> read_model_facts(const std::string& id, const std::s
   }
   facts.embedding_bytes = std::max<int64_t>(facts.embedding_bytes, 0);
   facts.head_bytes = std::max<int64_t>(facts.head_bytes, 0);
-  facts.kv_bytes_per_token_layer =
-      int64_t{2} * spec.kv_heads * spec.head_dim * static_cast<int64_t>(sizeof(float));
+  facts.kv_bytes_per_token_layer = spec.kv_numbers() * static_cast<int64_t>(sizeof(float));
   return facts;
 }
 

@@ -4,28 +4,90 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace hearth::engine {
 
-enum class Architecture { kLlama, kQwen2, kQwen3 };
+enum class Architecture {
+  kLlama,  // and Mistral
+  kQwen2,
+  kQwen2Moe,
+  kQwen3,
+  kQwen3Moe,
+  kDeepseekV3,  // and Kimi K2
+  kGptOss,
+  kGemma3,
+  kGlm4Moe,
+  kPhi3,
+};
 
-enum class RopeScaling { kNone, kLinear, kLlama3 };
+enum class RopeScaling { kNone, kLinear, kDynamic, kLlama3, kYarn, kLongRope };
 
+// Rotary position embedding; models/rope.h has the arithmetic.
 struct RopeSpec {
   double theta = 10000.0;
+  int dimensions = 0;  // rotated, the first of each head (of the rotary part, for latent attention)
   RopeScaling scaling = RopeScaling::kNone;
-  double factor = 1.0;            // kLinear, kLlama3
+  double factor = 1.0;            // kLinear, kDynamic, kLlama3, kYarn
   double low_freq_factor = 1.0;   // kLlama3
   double high_freq_factor = 4.0;  // kLlama3
-  int original_context = 8192;    // kLlama3
-  // GGUF files carry llama3 scaling as a tensor "rope_freqs.weight" [head_dim / 2] of divisors;
+  int original_context = 8192;    // all but kLinear
+  double beta_fast = 32;          // kYarn
+  double beta_slow = 1;           // kYarn
+  bool truncate = true;           // kYarn: the correction range ends at whole dimensions
+  double attention_factor = 1;    // multiplies cosines and sines
+  // kLongRope: divisors of the frequencies for sequences up to original_context and beyond.
+  // [dimensions / 2]
+  std::vector<float> short_factors, long_factors;
+  // GGUF files carry llama3 scaling as a tensor "rope_freqs.weight" [dimensions / 2] of divisors;
   // when the file has one it is loaded here and used instead of the formula.
   std::vector<float> frequency_divisors;
-  // GGUF's llama files permute Q and K rows so that pairs are adjacent (2i, 2i+1); Hugging Face
-  // pairs (i, i + d/2).
+  // Pairs are adjacent (2i, 2i + 1), as in DeepSeek's models and, by permuted rows of Q and K, in
+  // GGUF's llama files; otherwise (i, i + dimensions / 2).
   bool interleaved = false;
+};
+
+// What a feed-forward layer does with its gate and up projections.
+enum class Activation {
+  kSilu,      // silu(gate) * up
+  kGeluTanh,  // gelu(gate) * up, by the tanh approximation
+  kSwigluOss  // gpt-oss: (clamp(up) + 1) * gate * sigmoid(1.702 gate), gate clamped from above
+};
+
+enum class ExpertScoring {
+  kSoftmax,         // of all experts, then the best are taken
+  kSigmoid,         // of each expert
+  kSoftmaxOfChosen  // the best are taken, then softmax over those
+};
+
+// Mixture of experts (Shazeer et al., https://arxiv.org/abs/1701.06538).
+struct MoeSpec {
+  int experts = 0;
+  int used = 0;        // per token
+  int ffn = 0;         // width of one expert
+  int shared_ffn = 0;  // width of the experts that every token passes through; 0: none
+  ExpertScoring scoring = ExpertScoring::kSoftmax;
+  bool normalise = false;    // the chosen weights are scaled to sum 1
+  float weight_scale = 1.0;  // of the chosen weights
+  // The experts form `groups` equal groups; only the groups_used best, by the sum of their two best
+  // experts, are chosen from.
+  int groups = 1;
+  int groups_used = 1;
+  std::vector<bool> sparse;  // [layers]; the other layers have a plain feed-forward layer
+
+  bool in_layer(int layer) const { return sparse[layer]; }
+};
+
+// Multi-head latent attention (DeepSeek-V2, https://arxiv.org/abs/2405.04434). The cache keeps one
+// latent vector and one rotated key a token, shared by all heads.
+struct LatentAttentionSpec {
+  int query_rank = 0;  // of the compressed query; 0: queries are not compressed
+  int latent_dim = 0;  // of the compressed keys and values
+  int nope_dim = 0;    // of a head's query and key without position
+  int rotary_dim = 0;  // of a head's query and the shared key with position
+  int value_dim = 0;   // of a head
 };
 
 struct ModelSpec {
@@ -33,21 +95,43 @@ struct ModelSpec {
   std::string architecture_name;  // "llama"
   std::string name;               // for people
   int layers = 0;
-  int hidden = 0;  // width of the residual stream
-  int ffn = 0;     // width of the feed-forward layer
+  int draft_layers = 0;  // beyond `layers` in the file: multi-token prediction, not computed
+  int hidden = 0;        // width of the residual stream
+  int ffn = 0;           // width of the plain feed-forward layer
   int heads = 0;
-  int kv_heads = 0;  // divides heads
-  int head_dim = 0;
-  int vocab = 0;    // rows of the embedding; may exceed the tokenizer's ids
-  int context = 0;  // longest sequence the model was made for
+  int kv_heads = 0;   // divides heads
+  int head_dim = 0;   // of queries and keys
+  int value_dim = 0;  // of values
+  int vocab = 0;      // rows of the embedding; may exceed the tokenizer's ids
+  int context = 0;    // longest sequence the model was made for
   float norm_epsilon = 1e-5f;
-  bool tied_embedding = false;  // the head is the embedding, transposed
-  bool attention_bias = false;  // Q, K, V have biases (qwen2)
-  bool qk_norm = false;         // RMSNorm over each head of Q and K (qwen3)
+  bool norm_plus_one = false;    // the files hold the norms' weights less 1 (Gemma)
+  float embedding_scale = 1.0f;  // of the embedding's rows
+  bool tied_embedding = false;   // the head is the embedding, transposed
+  bool attention_bias = false;   // Q, K, V have biases
+  bool qk_norm = false;          // RMSNorm over each head of Q and K
+  float attention_scale = 0;     // of the scores
+  Activation activation = Activation::kSilu;
   RopeSpec rope;
+
+  // Sliding-window layers: a token sees itself and the window - 1 before it. 0: there are none.
+  int window = 0;
+  std::vector<bool> sliding;           // [layers], or empty
+  std::optional<RopeSpec> local_rope;  // of the sliding layers, where it differs
+
+  std::optional<MoeSpec> moe;
+  std::optional<LatentAttentionSpec> latent;
 
   std::vector<int32_t> eos_ids;  // generation ends at any of these
   int32_t bos_id = -1;           // -1: none
+
+  // Numbers that a layer caches for each token that it keeps.
+  int64_t kv_numbers() const {
+    if (latent) return int64_t{2} * latent->latent_dim + latent->rotary_dim;
+    return int64_t{kv_heads} * (head_dim + value_dim);
+  }
+  bool slides(int layer) const { return window > 0 && !sliding.empty() && sliding[layer]; }
+  bool sparse(int layer) const { return moe && moe->in_layer(layer); }
 };
 
 }  // namespace hearth::engine

@@ -14,9 +14,18 @@ namespace {
 class OpenedModelFiles final : public ModelFiles {
  public:
   OpenedModelFiles(std::string path, OpenedModel model)
-      : path_(std::move(path)),
-        model_(std::move(model)),
-        expected_(expected_tensors(model_.spec)) {}
+      : path_(std::move(path)), model_(std::move(model)) {}
+
+  // Fills tensors(). Errors as survey_tensors.
+  Result<void> survey() {
+    HEARTH_TRY(tensors_, survey_tensors(*this, model_.tensors));
+    return {};
+  }
+
+  Result<void> check_intact() const override {
+    for (const MappedFile& file : model_.files) HEARTH_RETURN_IF_ERROR(file.check_intact());
+    return {};
+  }
 
   const ModelSpec& spec() const override { return model_.spec; }
   const std::string& path() const override { return path_; }
@@ -29,26 +38,25 @@ class OpenedModelFiles final : public ModelFiles {
 
   bool has_tensor(std::string_view name) const override { return model_.tensors.contains(name); }
 
+  const std::vector<ModelTensor>& tensors() const override { return tensors_; }
+
   int64_t shard_bytes(const Shard& shard) const override {
     const bool last = shard.last(model_.spec.layers);
     int64_t bytes = 0;
-    for (const ExpectedTensor& tensor : expected_) {
-      const bool embedding = tensor.layer == ExpectedTensor::kEmbedding;
+    for (const ModelTensor& tensor : tensors_) {
+      const bool embedding = tensor.layer == ModelTensor::kEmbedding;
       const bool held = embedding ? shard.first() || (last && model_.spec.tied_embedding)
-                        : tensor.layer == ExpectedTensor::kHead
+                        : tensor.layer == ModelTensor::kHead
                             ? last
                             : tensor.layer >= shard.layer_begin && tensor.layer < shard.layer_end;
-      if (held) bytes += static_cast<int64_t>(model_.tensors.at(tensor.name).bytes.size());
+      if (held) bytes += tensor.bytes;
     }
     return bytes;
   }
 
   std::string main_encoding() const override {
-    std::map<Encoding, size_t> bytes;
-    for (const ExpectedTensor& tensor : expected_) {
-      const TensorView& view = model_.tensors.at(tensor.name);
-      bytes[view.encoding] += view.bytes.size();
-    }
+    std::map<Encoding, int64_t> bytes;
+    for (const ModelTensor& tensor : tensors_) bytes[tensor.encoding] += tensor.bytes;
     const auto most =
         std::max_element(bytes.begin(), bytes.end(),
                          [](const auto& a, const auto& b) { return a.second < b.second; });
@@ -62,7 +70,7 @@ class OpenedModelFiles final : public ModelFiles {
  private:
   std::string path_;
   OpenedModel model_;
-  std::vector<ExpectedTensor> expected_;  // each is in model_.tensors
+  std::vector<ModelTensor> tensors_;
 };
 
 }  // namespace
@@ -72,8 +80,10 @@ Result<std::unique_ptr<ModelFiles>> ModelFiles::open(const std::string& path) {
   const bool directory = std::filesystem::is_directory(path, ignored);
   HEARTH_TRY(OpenedModel model, directory ? open_hf_directory(path) : open_gguf(path));
   HEARTH_RETURN_IF_ERROR(check_spec(model.spec, path));
-  HEARTH_RETURN_IF_ERROR(check_tensors(model.spec, model.tensors, path));
-  return std::unique_ptr<ModelFiles>(std::make_unique<OpenedModelFiles>(path, std::move(model)));
+  auto files = std::make_unique<OpenedModelFiles>(path, std::move(model));
+  HEARTH_RETURN_IF_ERROR(files->survey());
+  HEARTH_RETURN_IF_ERROR(files->check_intact());
+  return std::unique_ptr<ModelFiles>(std::move(files));
 }
 
 }  // namespace hearth::engine

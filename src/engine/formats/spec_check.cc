@@ -2,12 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <set>
+#include <span>
+
+#include "engine/models/layers.h"
 
 namespace hearth::engine {
 namespace {
+
+constexpr std::string_view kLayers = "model.layers.";
 
 struct Bound {
   std::string_view name;
@@ -21,55 +28,102 @@ Error wrong(const std::string& file, std::string_view what, int64_t value,
                                    ", expected " + std::string(expected));
 }
 
-Result<void> check_rope(const ModelSpec& spec, const std::string& file) {
-  const RopeSpec& rope = spec.rope;
-  const auto positive = [](double value) { return std::isfinite(value) && value > 0; };
-  if (!positive(rope.theta) || !positive(rope.factor) || !positive(rope.low_freq_factor) ||
-      !positive(rope.high_freq_factor) || rope.original_context < 1) {
-    return Error(Code::kCorrupt, file + ": rope parameters must be positive numbers");
+bool positive(double value) { return std::isfinite(value) && value > 0; }
+
+Result<void> check_factors(const std::vector<float>& factors, const RopeSpec& rope, bool wanted,
+                           const std::string& file) {
+  const auto count = static_cast<int64_t>(factors.size());
+  if (count != rope.dimensions / 2 && (wanted || count != 0)) {
+    return wrong(file, "number of rope frequency divisors", count,
+                 std::to_string(rope.dimensions / 2));
+  }
+  if (std::all_of(factors.begin(), factors.end(), positive)) return {};
+  return Error(Code::kCorrupt, file + ": rope frequency divisors must be positive numbers");
+}
+
+Result<void> check_rope(const RopeSpec& rope, int head_dim, const std::string& file) {
+  for (const double value : {rope.theta, rope.factor, rope.low_freq_factor, rope.high_freq_factor,
+                             rope.beta_fast, rope.beta_slow, rope.attention_factor}) {
+    if (!positive(value)) {
+      return Error(Code::kCorrupt, file + ": rope parameters must be positive numbers");
+    }
+  }
+  if (rope.original_context < 1) {
+    return wrong(file, "original context of rope", rope.original_context, "at least 1");
+  }
+  if (rope.dimensions < 2 || rope.dimensions > head_dim || rope.dimensions % 2 != 0) {
+    return wrong(file, "number of rotated dimensions", rope.dimensions,
+                 "an even number from 2 to " + std::to_string(head_dim));
+  }
+  if (rope.scaling == RopeScaling::kYarn && rope.theta <= 1) {
+    return Error(Code::kCorrupt, file + ": rope theta must exceed 1");
   }
   if (rope.scaling == RopeScaling::kLlama3 && rope.high_freq_factor <= rope.low_freq_factor) {
     return Error(Code::kCorrupt, file + ": rope high_freq_factor must exceed low_freq_factor");
   }
-  const auto divisors = static_cast<int64_t>(rope.frequency_divisors.size());
-  if (divisors != 0 && divisors != spec.head_dim / 2) {
-    return wrong(file, "number of rope frequency divisors", divisors,
-                 std::to_string(spec.head_dim / 2));
-  }
-  for (const float divisor : rope.frequency_divisors) {
-    if (!positive(divisor)) {
-      return Error(Code::kCorrupt, file + ": rope frequency divisors must be positive numbers");
-    }
-  }
-  return {};
+  const bool long_rope = rope.scaling == RopeScaling::kLongRope;
+  HEARTH_RETURN_IF_ERROR(check_factors(rope.frequency_divisors, rope, false, file));
+  HEARTH_RETURN_IF_ERROR(check_factors(rope.short_factors, rope, long_rope, file));
+  return check_factors(rope.long_factors, rope, long_rope, file);
 }
 
-}  // namespace
-
-Result<void> check_spec(const ModelSpec& spec, const std::string& file) {
-  const std::array bounds = {
-      Bound{"number of layers", spec.layers, 1024},
-      Bound{"hidden size", spec.hidden, 1 << 17},
-      Bound{"feed-forward size", spec.ffn, 1 << 20},
-      Bound{"number of heads", spec.heads, 1024},
-      Bound{"number of key-value heads", spec.kv_heads, 1024},
-      Bound{"head dimension", spec.head_dim, 1024},
-      Bound{"vocabulary size", spec.vocab, 1 << 22},
-      Bound{"context length", spec.context, 1 << 28},
-  };
+Result<void> check_bounds(std::span<const Bound> bounds, const std::string& file) {
   for (const Bound& bound : bounds) {
     if (bound.value < 1 || bound.value > bound.max) {
       return wrong(file, bound.name, bound.value, "1 to " + std::to_string(bound.max));
     }
   }
-  if (spec.heads % spec.kv_heads != 0) {
-    return wrong(file, "number of heads", spec.heads,
-                 "a multiple of the " + std::to_string(spec.kv_heads) + " key-value heads");
+  return {};
+}
+
+Result<void> check_moe(const ModelSpec& spec, const std::string& file) {
+  const MoeSpec& moe = *spec.moe;
+  const std::array bounds = {
+      Bound{"number of experts", moe.experts, 4096},
+      Bound{"number of experts used", moe.used, std::min(moe.experts, 64)},
+      Bound{"width of an expert", moe.ffn, 1 << 20},
+      Bound{"number of groups of experts", moe.groups, moe.experts},
+      Bound{"number of groups used", moe.groups_used, moe.groups},
+  };
+  HEARTH_RETURN_IF_ERROR(check_bounds(bounds, file));
+  if (moe.shared_ffn < 0 || moe.shared_ffn > 1 << 20) {
+    return wrong(file, "width of the shared experts", moe.shared_ffn, "0 to 1048576");
   }
-  if (spec.head_dim % 2 != 0) return wrong(file, "head dimension", spec.head_dim, "an even number");
-  if (!(spec.norm_epsilon > 0) || !(spec.norm_epsilon < 1)) {
-    return Error(Code::kCorrupt, file + ": norm epsilon must lie between 0 and 1");
+  if (moe.experts % moe.groups != 0) {
+    return wrong(file, "number of experts", moe.experts,
+                 "a multiple of the " + std::to_string(moe.groups) + " groups");
   }
+  if (moe.experts / moe.groups * moe.groups_used < moe.used) {
+    return wrong(file, "number of experts used", moe.used, "at most those of the groups used");
+  }
+  if (!positive(moe.weight_scale)) {
+    return Error(Code::kCorrupt, file + ": the scale of experts' weights must be positive");
+  }
+  if (static_cast<int>(moe.sparse.size()) != spec.layers) {
+    return wrong(file, "number of layers said to be sparse or not",
+                 static_cast<int64_t>(moe.sparse.size()), std::to_string(spec.layers));
+  }
+  return {};
+}
+
+Result<void> check_latent(const LatentAttentionSpec& latent, const std::string& file) {
+  const std::array bounds = {
+      Bound{"rank of latent attention", latent.latent_dim, 1 << 14},
+      Bound{"head dimension without position", latent.nope_dim, 1024},
+      Bound{"head dimension with position", latent.rotary_dim, 1024},
+      Bound{"dimension of values", latent.value_dim, 1024},
+  };
+  HEARTH_RETURN_IF_ERROR(check_bounds(bounds, file));
+  if (latent.query_rank < 0 || latent.query_rank > 1 << 17) {
+    return wrong(file, "rank of latent queries", latent.query_rank, "0 to 131072");
+  }
+  if (latent.latent_dim % 2 != 0) {
+    return wrong(file, "rank of latent attention", latent.latent_dim, "an even number");
+  }
+  return {};
+}
+
+Result<void> check_ids(const ModelSpec& spec, const std::string& file) {
   for (const int32_t id : spec.eos_ids) {
     if (id < 0 || id >= spec.vocab) {
       return wrong(file, "end-of-sequence id", id, "less than the vocabulary size");
@@ -78,73 +132,80 @@ Result<void> check_spec(const ModelSpec& spec, const std::string& file) {
   if (spec.bos_id < -1 || spec.bos_id >= spec.vocab) {
     return wrong(file, "beginning-of-sequence id", spec.bos_id, "less than the vocabulary size");
   }
-  return check_rope(spec, file);
-}
-
-std::vector<ExpectedTensor> expected_tensors(const ModelSpec& spec) {
-  const int64_t hidden = spec.hidden;
-  const int64_t query = int64_t{spec.heads} * spec.head_dim;
-  const int64_t key = int64_t{spec.kv_heads} * spec.head_dim;
-  std::vector<ExpectedTensor> tensors;
-  tensors.push_back({"model.embed_tokens.weight", spec.vocab, hidden, ExpectedTensor::kEmbedding});
-  for (int layer = 0; layer < spec.layers; ++layer) {
-    const std::string prefix = "model.layers." + std::to_string(layer) + ".";
-    const auto add = [&](std::string_view name, int64_t rows, int64_t columns) {
-      tensors.push_back({prefix + std::string(name), rows, columns, layer});
-    };
-    add("input_layernorm.weight", 1, hidden);
-    add("self_attn.q_proj.weight", query, hidden);
-    add("self_attn.k_proj.weight", key, hidden);
-    add("self_attn.v_proj.weight", key, hidden);
-    if (spec.attention_bias) {
-      add("self_attn.q_proj.bias", 1, query);
-      add("self_attn.k_proj.bias", 1, key);
-      add("self_attn.v_proj.bias", 1, key);
-    }
-    if (spec.qk_norm) {
-      add("self_attn.q_norm.weight", 1, spec.head_dim);
-      add("self_attn.k_norm.weight", 1, spec.head_dim);
-    }
-    add("self_attn.o_proj.weight", hidden, query);
-    add("post_attention_layernorm.weight", 1, hidden);
-    add("mlp.gate_proj.weight", spec.ffn, hidden);
-    add("mlp.up_proj.weight", spec.ffn, hidden);
-    add("mlp.down_proj.weight", hidden, spec.ffn);
-  }
-  tensors.push_back({"model.norm.weight", 1, hidden, ExpectedTensor::kHead});
-  if (!spec.tied_embedding) {
-    tensors.push_back({"lm_head.weight", spec.vocab, hidden, ExpectedTensor::kHead});
-  }
-  return tensors;
-}
-
-Result<void> check_tensors(const ModelSpec& spec, const TensorTable& table,
-                           const std::string& file) {
-  std::set<std::string_view> names;
-  const std::vector<ExpectedTensor> tensors = expected_tensors(spec);
-  for (const ExpectedTensor& expected : tensors) {
-    const auto found = table.find(expected.name);
-    if (found == table.end()) {
-      return Error(Code::kCorrupt, fmt::format("{}: tensor {} is missing", file, expected.name));
-    }
-    const TensorView& view = found->second;
-    if (view.rows != expected.rows || view.columns != expected.columns) {
-      return Error(
-          Code::kCorrupt,
-          fmt::format("{}: tensor {} has shape [{}, {}], expected [{}, {}]", file, expected.name,
-                      view.rows, view.columns, expected.rows, expected.columns));
-    }
-    names.insert(expected.name);
-  }
-  for (const auto& [name, view] : table) {
-    // Old checkpoints store the inverse frequencies, which follow from the config.
-    const bool derived = name.ends_with(".rotary_emb.inv_freq");
-    if (name.starts_with("model.layers.") && !derived && !names.contains(name)) {
-      return Error(Code::kUnsupported, fmt::format("{}: tensor {}: not part of the {} model", file,
-                                                   name, spec.architecture_name));
-    }
-  }
   return {};
+}
+
+}  // namespace
+
+Result<void> check_sizes(const ModelSpec& spec, const std::string& file) {
+  const std::array bounds = {
+      Bound{"number of layers", spec.layers, 1024},
+      Bound{"hidden size", spec.hidden, 1 << 17},
+      Bound{"feed-forward size", spec.ffn, 1 << 20},
+      Bound{"number of heads", spec.heads, 1024},
+      Bound{"number of key-value heads", spec.kv_heads, 1024},
+      Bound{"head dimension", spec.head_dim, 1024},
+      Bound{"dimension of values", spec.value_dim, 1024},
+      Bound{"context length", spec.context, 1 << 28},
+  };
+  return check_bounds(bounds, file);
+}
+
+Result<void> check_spec(const ModelSpec& spec, const std::string& file) {
+  HEARTH_RETURN_IF_ERROR(check_sizes(spec, file));
+  const std::array bounds = {Bound{"vocabulary size", spec.vocab, 1 << 22}};
+  HEARTH_RETURN_IF_ERROR(check_bounds(bounds, file));
+  if (spec.heads % spec.kv_heads != 0) {
+    return wrong(file, "number of heads", spec.heads,
+                 "a multiple of the " + std::to_string(spec.kv_heads) + " key-value heads");
+  }
+  if (spec.head_dim % 2 != 0) return wrong(file, "head dimension", spec.head_dim, "an even number");
+  if (!(spec.norm_epsilon > 0) || !(spec.norm_epsilon < 1)) {
+    return Error(Code::kCorrupt, file + ": norm epsilon must lie between 0 and 1");
+  }
+  if (!positive(spec.attention_scale)) {
+    return Error(Code::kCorrupt, file + ": the scale of attention scores must be positive");
+  }
+  if (spec.window < 0) return wrong(file, "sliding window", spec.window, "at least 0");
+  HEARTH_RETURN_IF_ERROR(check_ids(spec, file));
+  if (spec.moe) HEARTH_RETURN_IF_ERROR(check_moe(spec, file));
+  if (spec.latent) HEARTH_RETURN_IF_ERROR(check_latent(*spec.latent, file));
+  const int rotary = spec.latent ? spec.latent->rotary_dim : spec.head_dim;
+  HEARTH_RETURN_IF_ERROR(check_rope(spec.rope, rotary, file));
+  return spec.local_rope ? check_rope(*spec.local_rope, rotary, file) : Result<void>();
+}
+
+namespace {
+
+// Old checkpoints store the inverse frequencies, which follow from the config.
+bool is_derived(std::string_view name) { return name.ends_with(".rotary_emb.inv_freq"); }
+
+// Does the tensor belong to a layer of multi-token prediction, behind the others?
+bool is_draft(std::string_view name, const ModelSpec& spec) {
+  int layer = 0;
+  name.remove_prefix(kLayers.size());
+  const auto parsed = std::from_chars(name.data(), name.data() + name.size(), layer);
+  return parsed.ec == std::errc() && layer >= spec.layers &&
+         layer < spec.layers + spec.draft_layers;
+}
+
+}  // namespace
+
+Result<std::vector<ModelTensor>> survey_tensors(const ModelFiles& files, const TensorTable& table) {
+  const ModelSpec& spec = files.spec();
+  WeightLoader loader(files);
+  Weights weights;
+  const Shard all{.layer_begin = 0, .layer_end = spec.layers};
+  HEARTH_RETURN_IF_ERROR(collect_weights(loader, spec, all, weights));
+  std::set<std::string_view> names;
+  for (const ModelTensor& tensor : loader.tensors()) names.insert(tensor.name);
+  for (const auto& [name, view] : table) {
+    if (!name.starts_with(kLayers) || names.contains(name)) continue;
+    if (is_derived(name) || is_draft(name, spec)) continue;
+    return Error(Code::kUnsupported, fmt::format("{}: tensor {}: not part of the {} model",
+                                                 files.path(), name, spec.architecture_name));
+  }
+  return loader.tensors();
 }
 
 }  // namespace hearth::engine

@@ -26,6 +26,7 @@ namespace hearth::engine::kernels {
 struct MatmulArgs {
   const std::byte* weights = nullptr;  // block 0
   int64_t block_bytes = 0;             // from one block to the next
+  GroupFormat groups;                  // of weights that have their own scales
   int64_t columns = 0;                 // K
   int rows = 0;                        // of activations
   const float* x = nullptr;            // float tiles, or
@@ -42,31 +43,40 @@ struct MatmulArgs {
 
 // Attention of up to kTileRows queries over one sequence's keys and values of one KV head.
 // The cache is paged: 32 tokens a page, `pool` + table[i] * page_bytes is page i of this head.
-// A page holds keys, then values (D is head_dim, padded to a multiple of 16 for values):
-//   bf16  keys [2][D/2][16][2] (half of the page, dim pair, token, dim)
-//         values [16][D][2] (token pair, dim, token)
-//   f32   keys [2][D][16], values [32][D]
-// Tokens from the longest length on may be anything, NaN included.
+// A page holds keys [2][K][16] (half of the page, dim, token), then values [32][V] (token, dim),
+// where K is key_dim and V is value_dim, padded to a multiple of 16; as
+//   f32   floats
+//   q16   16-bit integers, followed by the scale of each token's key, float [32], and of its value
+// Tokens from the longest length on may be anything, NaN included. Pages before the earliest start
+// are not read, nor their entries in the table.
 struct AttentionArgs {
-  const float* const* queries = nullptr;  // [count] vectors [head_dim]
-  float* const* outputs = nullptr;        // [count] vectors [head_dim]
-  const int* lengths = nullptr;           // [count] tokens that each query sees, >= 1
+  const float* const* queries = nullptr;  // [count] vectors [key_dim]
+  float* const* outputs = nullptr;        // [count] vectors [value_dim]
+  const int* starts = nullptr;            // [count] first token that each query sees
+  const int* lengths = nullptr;           // [count] the first that it does not, > its start
+  // [count] logits of a token without a value that each query sees too (attention sinks,
+  // https://arxiv.org/abs/2309.17453), or null
+  const float* sinks = nullptr;
   int count = 0;
-  int head_dim = 0;  // even, at most kHeadDimMax
-  float scale = 1;   // of the scores
+  int key_dim = 0;    // even, at most kHeadDimMax
+  int value_dim = 0;  // at most kHeadDimMax
+  float scale = 1;    // of the scores
   const std::byte* pool = nullptr;
   const int32_t* table = nullptr;
   int64_t page_bytes = 0;
 };
 constexpr int kHeadDimMax = 1024;
 constexpr int kPageTokens = 32;
-constexpr int kQuadBytes = 8;  // of four quantised activations
+constexpr float kSwigluLimit = 7.0f;  // of swiglu_oss
+constexpr int kQuadBytes = 8;         // of four quantised activations
+
+using Matmul = void (*)(const MatmulArgs& args);
 
 struct Kernels {
   // Indexed by engine::Encoding. Float activations, any encoding.
-  void (*matmul[kEncodings])(const MatmulArgs& args);
-  // Quantised activations; null for encodings that are not quantised.
-  void (*matmul_q[kEncodings])(const MatmulArgs& args);
+  const Matmul* matmul = nullptr;
+  // Quantised activations; null for encodings that are not quantised (floats, FP8 too).
+  const Matmul* matmul_q = nullptr;
 
   // One tile from rows [m, columns]; what lies between columns and K becomes zero.
   void (*tile_f32)(const float* rows, int m, int64_t columns, float* tile);
@@ -83,11 +93,19 @@ struct Kernels {
   void (*rope_interleaved)(float* x, const float* cosines, const float* sines, int n);
   // gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
   void (*silu_mul)(float* gate, const float* up, int64_t n);
+  // gate[i] = gate[i] / (1 + exp(-2 u)) * up[i] with u = sqrt(2 / pi) (gate[i] + 0.044715
+  // gate[i]^3): GELU by its tanh approximation (https://arxiv.org/abs/1606.08415).
+  void (*gelu_mul)(float* gate, const float* up, int64_t n);
+  // gate[i] = g / (1 + exp(-1.702 g)) * (u + 1) with g = min(gate[i], limit) and u = up[i] clamped
+  // to [-limit, limit] (https://github.com/openai/gpt-oss, gpt_oss/torch/model.py, swiglu).
+  void (*swiglu_oss)(float* gate, const float* up, int64_t n);
   // x[i] += y[i]
   void (*add)(float* x, const float* y, int64_t n);
 
+  // out[i] = round(x[i] / scale) with *scale = max |x| / 32767.
+  void (*to_q16)(const float* x, int64_t n, int16_t* out, float* scale);
   void (*attention_f32)(const AttentionArgs& args);
-  void (*attention_bf16)(const AttentionArgs& args);
+  void (*attention_q16)(const AttentionArgs& args);
 };
 
 }  // namespace hearth::engine::kernels

@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <string>
+#include <utility>
 
-#include "base/units.h"
 #include "engine/kernels/kernels.h"
-#include "engine/kernels/numbers.h"
 
 namespace hearth::engine {
 namespace {
@@ -15,117 +13,195 @@ namespace {
 using kernels::kPageTokens;
 using kernels::round_up;
 
-int64_t bytes_of(KvType type) { return type == KvType::kF32 ? 4 : 2; }
+// Tokens that can be taken back from the end of a sequence.
+constexpr int kRewindTokens = 32;
 
 int64_t bytes_of_head(const KvShape& shape) {
-  // Keys are as wide as a head; values are padded to whole vectors.
-  return kPageTokens * (shape.head_dim + round_up(shape.head_dim, 16)) * bytes_of(shape.type);
-}
-
-int64_t bytes_of_page(const KvShape& shape) {
-  return bytes_of_head(shape) * shape.kv_heads * shape.layers;
+  const int64_t numbers = kPageTokens * (shape.key_dim + round_up(shape.value_dim, 16));
+  if (shape.type == KvType::kF32) return numbers * static_cast<int64_t>(sizeof(float));
+  constexpr int64_t kScales = 2 * kPageTokens;
+  return numbers * static_cast<int64_t>(sizeof(int16_t)) +
+         kScales * static_cast<int64_t>(sizeof(float));
 }
 
 int pages_for(int64_t tokens) {
   return static_cast<int>(round_up(tokens, kPageTokens) / kPageTokens);
 }
 
-// Where key dimension d and value dimension d of token t lie in a page of one head, in numbers.
-struct PageLayout {
-  int64_t head_dim;
-  int64_t width = round_up(head_dim, 16);
+struct PoolSize {
+  int pages = 0;
+  int64_t page_bytes = 0;
 
-  int64_t key_f32(int t, int d) const { return (t / 16 * head_dim + d) * 16 + t % 16; }
-  int64_t value_f32(int t, int d) const { return kPageTokens * head_dim + t * width + d; }
-  int64_t key_bf16(int t, int d) const {
-    return (t / 16 * (head_dim / 2) + d / 2) * 32 + t % 16 * 2 + d % 2;
-  }
-  int64_t value_bf16(int t, int d) const {
-    return kPageTokens * head_dim + (t / 2 * width + d) * 2 + t % 2;
-  }
+  int64_t bytes() const { return pages * page_bytes; }
 };
+struct PoolSizes {
+  PoolSize full;
+  PoolSize window;
+};
+
+PoolSizes pool_sizes(const KvShape& shape, int64_t tokens, int slots, int pass_rows) {
+  const auto windows = std::count(shape.layers.begin(), shape.layers.end(), KvLayer::kWindow);
+  const auto fulls = static_cast<int64_t>(shape.layers.size()) - windows;
+  const int64_t layer_bytes = bytes_of_head(shape) * shape.kv_heads;
+  PoolSizes sizes;
+  sizes.full = {pages_for(tokens), layer_bytes * fulls};
+  if (windows == 0) return sizes;
+  // Between passes a sequence holds its window and what can be taken back, which may begin and end
+  // inside pages; a pass adds its rows. No sequence holds more than its tokens.
+  const int64_t kept = pages_for(int64_t{shape.window} + kRewindTokens) + 2;
+  const int64_t bound = slots * (kept + 1) + pages_for(pass_rows);
+  sizes.window = {static_cast<int>(std::min<int64_t>(sizes.full.pages, bound)),
+                  layer_bytes * windows};
+  return sizes;
+}
 
 }  // namespace
 
-int64_t KvCache::bytes_wanted(const KvShape& shape, int64_t tokens) {
-  return pages_for(tokens) * bytes_of_page(shape);
+Result<PagePool> PagePool::create(int pages, int64_t page_bytes) {
+  PagePool pool;
+  HEARTH_TRY(pool.memory_, Buffer::allocate(pages * page_bytes));
+  pool.pages_ = pages;
+  pool.page_bytes_ = page_bytes;
+  for (int32_t page = pages; page-- > 0;) pool.free_.push_back(page);
+  return pool;
 }
 
-Result<KvCache> KvCache::create(const KvShape& shape, int64_t tokens, int slots) {
-  const int64_t bytes = bytes_wanted(shape, tokens);
-  auto memory = Buffer::allocate(bytes);
-  if (!memory.ok())
-    return memory.error().context("KV cache of " + std::to_string(tokens) + " tokens");
-  return KvCache(shape, pages_for(tokens), slots, std::move(memory).value());
+int32_t PagePool::take() {
+  const int32_t page = free_.back();
+  free_.pop_back();
+  return page;
 }
 
-KvCache::KvCache(const KvShape& shape, int pages, int slots, Buffer memory)
-    : shape_(shape),
-      pages_(pages),
-      head_bytes_(bytes_of_head(shape)),
-      page_bytes_(bytes_of_page(shape)),
-      memory_(std::move(memory)),
+int64_t KvCache::bytes_wanted(const KvShape& shape, int64_t tokens, int slots, int pass_rows) {
+  const PoolSizes sizes = pool_sizes(shape, tokens, slots, pass_rows);
+  return sizes.full.bytes() + sizes.window.bytes();
+}
+
+Result<KvCache> KvCache::create(const KvShape& shape, int64_t tokens, int slots, int pass_rows) {
+  const PoolSizes sizes = pool_sizes(shape, tokens, slots, pass_rows);
+  auto full = PagePool::create(sizes.full.pages, sizes.full.page_bytes);
+  auto window = PagePool::create(sizes.window.pages, sizes.window.page_bytes);
+  for (const auto* pool : {&full, &window}) {
+    if (!pool->ok()) {
+      return pool->error().context("KV cache of " + std::to_string(tokens) + " tokens");
+    }
+  }
+  return KvCache(shape, *std::move(full), *std::move(window), slots);
+}
+
+KvCache::KvCache(KvShape shape, PagePool full, PagePool window, int slots)
+    : shape_(std::move(shape)),
+      head_bytes_(bytes_of_head(shape_)),
+      full_(std::move(full)),
+      window_(std::move(window)),
       sequences_(slots) {
-  for (int32_t page = pages; page-- > 0;) free_.push_back(page);
+  int counts[2] = {0, 0};
+  for (const KvLayer layer : shape_.layers) index_.push_back(counts[static_cast<int>(layer)]++);
+}
+
+int KvCache::earliest_position(int slot) const {
+  const int begin = sequences_[slot].window_begin;
+  return begin == 0 ? 0 : begin * kPageTokens + shape_.window - 1;
 }
 
 Result<void> KvCache::reserve(std::span<const SequenceRows> step) {
   int64_t wanted = 0;  // pages, less those given back
   for (const SequenceRows& rows : step) {
     wanted += pages_for(int64_t{rows.position} + rows.rows);
-    wanted -= static_cast<int64_t>(sequences_[rows.slot].pages.size());
+    wanted -= static_cast<int64_t>(sequences_[rows.slot].full.size());
   }
   if (wanted > free_pages()) {
     return Error(Code::kResourceExhausted,
-                 "the KV cache of " + std::to_string(int64_t{pages_} * kPageTokens) +
+                 "the KV cache of " + std::to_string(int64_t{pages()} * kPageTokens) +
                      " tokens is full: " + std::to_string(wanted - free_pages()) +
                      " more pages of " + std::to_string(kPageTokens) + " tokens are needed");
   }
   for (const SequenceRows& rows : step) {  // give back first: others may need these pages
     Sequence& sequence = sequences_[rows.slot];
     sequence.length = rows.position + rows.rows;
-    while (sequence.pages.size() > static_cast<size_t>(pages_for(sequence.length))) {
-      free_.push_back(sequence.pages.back());
-      sequence.pages.pop_back();
+    while (sequence.full.size() > static_cast<size_t>(pages_for(sequence.length))) {
+      full_.give_back(sequence.full.back());
+      sequence.full.pop_back();
     }
+    cut_window(sequence, rows.position);
   }
   for (const SequenceRows& rows : step) {
     Sequence& sequence = sequences_[rows.slot];
-    while (sequence.pages.size() < static_cast<size_t>(pages_for(sequence.length))) {
-      sequence.pages.push_back(free_.back());
-      free_.pop_back();
+    while (sequence.full.size() < static_cast<size_t>(pages_for(sequence.length))) {
+      sequence.full.push_back(full_.take());
     }
   }
   return {};
 }
 
+// Gives back the pages of tokens from `position` on.
+void KvCache::cut_window(Sequence& sequence, int position) {
+  while (sequence.window.size() > static_cast<size_t>(pages_for(position))) {
+    if (sequence.window.back() >= 0) window_.give_back(sequence.window.back());
+    sequence.window.pop_back();
+  }
+  sequence.window_begin = std::min(sequence.window_begin, static_cast<int>(sequence.window.size()));
+}
+
+void KvCache::begin_pass(const SequenceRows& rows) {
+  if (window_.pages() == 0) return;
+  Sequence& sequence = sequences_[rows.slot];
+  while (sequence.window.size() < static_cast<size_t>(pages_for(rows.position + rows.rows))) {
+    sequence.window.push_back(window_.take());
+  }
+}
+
+void KvCache::end_pass(const SequenceRows& rows) {
+  if (window_.pages() == 0) return;
+  Sequence& sequence = sequences_[rows.slot];
+  const int keep_from = rows.position + rows.rows - shape_.window + 1 - kRewindTokens;
+  for (; (sequence.window_begin + 1) * kPageTokens <= keep_from; ++sequence.window_begin) {
+    int32_t& page = sequence.window[sequence.window_begin];
+    window_.give_back(page);
+    page = -1;
+  }
+}
+
 void KvCache::release(int slot) {
   Sequence& sequence = sequences_[slot];
-  free_.insert(free_.end(), sequence.pages.rbegin(), sequence.pages.rend());
+  for (auto page = sequence.full.rbegin(); page != sequence.full.rend(); ++page) {
+    full_.give_back(*page);
+  }
+  cut_window(sequence, 0);
   sequence = {};
 }
 
 int64_t KvCache::head_offset(int layer, int head) const {
-  return (int64_t{layer} * shape_.kv_heads + head) * head_bytes_;
+  return (int64_t{index_[layer]} * shape_.kv_heads + head) * head_bytes_;
 }
 
-void KvCache::write(int layer, int head, int slot, int position, const float* key,
-                    const float* value) {
-  const int64_t page = sequences_[slot].pages[position / kPageTokens];
-  std::byte* memory = memory_.data() + head_offset(layer, head) + page * page_bytes_;
-  const PageLayout layout{shape_.head_dim};
-  const int t = position % kPageTokens;
-  if (shape_.type == KvType::kF32) {
-    auto* numbers = reinterpret_cast<float*>(memory);
-    for (int d = 0; d < shape_.head_dim; ++d) numbers[layout.key_f32(t, d)] = key[d];
-    std::memcpy(numbers + layout.value_f32(t, 0), value, sizeof(float) * shape_.head_dim);
-    return;
-  }
-  auto* numbers = reinterpret_cast<uint16_t*>(memory);
-  for (int d = 0; d < shape_.head_dim; ++d) {
-    numbers[layout.key_bf16(t, d)] = kernels::to_bf16(key[d]);
-    numbers[layout.value_bf16(t, d)] = kernels::to_bf16(value[d]);
-  }
+std::byte* KvCache::memory_of(const Place& place) const {
+  const int32_t page = pages_of(place.layer, place.slot)[place.position / kPageTokens];
+  return pool_of(place.layer).page(page) + head_offset(place.layer, place.head);
+}
+
+template <class Number>
+void KvCache::write_numbers(const Place& place, const Number* key, const Number* value) {
+  auto* numbers = reinterpret_cast<Number*>(memory_of(place));
+  const int t = place.position % kPageTokens;
+  Number* keys = numbers + int64_t{t / 16} * shape_.key_dim * 16 + t % 16;
+  for (int d = 0; d < shape_.key_dim; ++d) keys[d * 16] = key[d];
+  Number* values = numbers + int64_t{kPageTokens} * shape_.key_dim;
+  std::memcpy(values + t * round_up(shape_.value_dim, 16), value,
+              sizeof(Number) * shape_.value_dim);
+}
+
+void KvCache::write(const Place& place, const float* key, const float* value) {
+  write_numbers(place, key, value);
+}
+
+void KvCache::write(const Place& place, const int16_t* key, float key_scale, const int16_t* value,
+                    float value_scale) {
+  write_numbers(place, key, value);
+  const int64_t numbers = kPageTokens * (shape_.key_dim + round_up(shape_.value_dim, 16));
+  auto* scales = reinterpret_cast<float*>(memory_of(place) + numbers * sizeof(int16_t));
+  scales[place.position % kPageTokens] = key_scale;
+  scales[kPageTokens + place.position % kPageTokens] = value_scale;
 }
 
 }  // namespace hearth::engine

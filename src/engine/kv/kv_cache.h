@@ -1,4 +1,5 @@
-// Keys and values of every sequence that a rank serves, in pages of 32 tokens.
+// Keys and values of every sequence that a rank serves, in pages of 32 tokens. Layers that attend
+// over a sliding window keep only the pages that their window still reaches.
 #pragma once
 
 #include <cstddef>
@@ -12,68 +13,124 @@
 
 namespace hearth::engine {
 
-enum class KvType { kF32, kBF16 };
+// kQ16: 16-bit integers with a scale for each token's key and value in each head, which err less
+// than half precision does and cost the same.
+enum class KvType { kF32, kQ16 };
+
+enum class KvLayer { kFull, kWindow };
 
 struct KvShape {
-  int layers = 0;  // of the shard
+  std::vector<KvLayer> layers;  // of the shard
+  int window = 0;               // tokens that window layers see
   int kv_heads = 0;
-  int head_dim = 0;
-  KvType type = KvType::kBF16;
+  int key_dim = 0;
+  int value_dim = 0;
+  KvType type = KvType::kQ16;
 };
 
-// A page belongs to one sequence and holds 32 of its tokens for all layers and heads of the shard;
-// per layer and head it has the layout of kernels::AttentionArgs. Memory is taken when a page is
-// first written.
+// Pages of the layers of one kind. A page belongs to one sequence and holds 32 of its tokens for
+// all those layers; per layer and head it has the layout of kernels::AttentionArgs. Memory is taken
+// when a page is first written.
+class PagePool {
+ public:
+  // kResourceExhausted names the bytes.
+  static Result<PagePool> create(int pages, int64_t page_bytes);
+
+  int pages() const { return pages_; }
+  int free_pages() const { return static_cast<int>(free_.size()); }
+  int64_t page_bytes() const { return page_bytes_; }
+  std::byte* page(int32_t number) const { return memory_.data() + number * page_bytes_; }
+
+  // REQUIRES: free_pages() > 0.
+  int32_t take();
+  void give_back(int32_t page) { free_.push_back(page); }
+
+ private:
+  int pages_ = 0;
+  int64_t page_bytes_ = 0;
+  Buffer memory_;
+  std::vector<int32_t> free_;  // the next to be used last
+};
+
 // Not thread-safe, except that write() may run for different heads or tokens at once.
 class KvCache {
  public:
-  // Room for `tokens` tokens, rounded up to whole pages. kResourceExhausted names the bytes.
-  static Result<KvCache> create(const KvShape& shape, int64_t tokens, int slots);
+  // Room for `tokens` tokens, rounded up to whole pages, of which one pass() extends sequences by
+  // at most `pass_rows` together. kResourceExhausted names the bytes.
+  static Result<KvCache> create(const KvShape& shape, int64_t tokens, int slots, int pass_rows);
 
   // Bytes that create() would ask for.
-  static int64_t bytes_wanted(const KvShape& shape, int64_t tokens);
+  static int64_t bytes_wanted(const KvShape& shape, int64_t tokens, int slots, int pass_rows);
 
+  const KvShape& shape() const { return shape_; }
   int slots() const { return static_cast<int>(sequences_.size()); }
-  int pages() const { return pages_; }
-  int free_pages() const { return static_cast<int>(free_.size()); }
+  int pages() const { return full_.pages(); }
+  int free_pages() const { return full_.free_pages(); }
   // Tokens that the slot's sequence holds.
   int length(int slot) const { return sequences_[slot].length; }
+  // The first position, besides 0, that the sequence can go on from: window layers have forgotten
+  // what lies a window before it. The last 32 tokens can always be taken back.
+  int earliest_position(int slot) const;
 
   // Makes room for all of `step`: each sequence is cut or extended to position + rows tokens.
   // All or nothing: kResourceExhausted says how many pages are missing and nothing has changed.
-  // REQUIRES: slots in range and distinct, position <= length(slot).
+  // REQUIRES: slots in range and distinct, position <= length(slot), and 0 or at least
+  // earliest_position(slot).
   Result<void> reserve(std::span<const SequenceRows> step);
+  // Before and after the rows of a pass are computed, for the window layers: takes pages for them,
+  // and gives back what no window reaches any more. REQUIRES: a part of what was reserved, in
+  // order.
+  void begin_pass(const SequenceRows& rows);
+  void end_pass(const SequenceRows& rows);
   // Frees the slot's pages.
   void release(int slot);
 
-  // Stores one token's key and value [head_dim] of one head.
-  // REQUIRES: position < length(slot).
-  void write(int layer, int head, int slot, int position, const float* key, const float* value);
+  // One token's key [key_dim] and value [value_dim] of one head. REQUIRES: position is in the
+  // present pass, and the numbers are of the cache's type.
+  struct Place {
+    int layer = 0;
+    int head = 0;
+    int slot = 0;
+    int position = 0;
+  };
+  void write(const Place& place, const float* key, const float* value);
+  void write(const Place& place, const int16_t* key, float key_scale, const int16_t* value,
+             float value_scale);
 
   // Where a head's pages are, for kernels::AttentionArgs.
   const std::byte* pool(int layer, int head) const {
-    return memory_.data() + head_offset(layer, head);
+    return pool_of(layer).page(0) + head_offset(layer, head);
   }
-  const int32_t* table(int slot) const { return sequences_[slot].pages.data(); }
-  int64_t page_bytes() const { return page_bytes_; }
+  const int32_t* table(int layer, int slot) const { return pages_of(layer, slot).data(); }
+  int64_t page_bytes(int layer) const { return pool_of(layer).page_bytes(); }
 
  private:
   struct Sequence {
-    std::vector<int32_t> pages;
+    std::vector<int32_t> full;
+    std::vector<int32_t> window;  // -1: given back
+    int window_begin = 0;         // pages of `window` that have been given back
     int length = 0;
   };
 
-  KvCache(const KvShape& shape, int pages, int slots, Buffer memory);
+  KvCache(KvShape shape, PagePool full, PagePool window, int slots);
 
+  bool in_window(int layer) const { return shape_.layers[layer] == KvLayer::kWindow; }
+  const PagePool& pool_of(int layer) const { return in_window(layer) ? window_ : full_; }
+  const std::vector<int32_t>& pages_of(int layer, int slot) const {
+    return in_window(layer) ? sequences_[slot].window : sequences_[slot].full;
+  }
   int64_t head_offset(int layer, int head) const;
+  std::byte* memory_of(const Place& place) const;
+  template <class Number>
+  void write_numbers(const Place& place, const Number* key, const Number* value);
+  void cut_window(Sequence& sequence, int position);
 
   KvShape shape_;
-  int pages_ = 0;
   int64_t head_bytes_ = 0;  // keys and values of one page, layer and head
-  int64_t page_bytes_ = 0;  // of all layers and heads
-  Buffer memory_;
+  std::vector<int> index_;  // of each layer, among those of its kind
+  PagePool full_;           // every sequence has its pages here, even if no layer is kFull
+  PagePool window_;
   std::vector<Sequence> sequences_;
-  std::vector<int32_t> free_;  // the next to be used last
 };
 
 }  // namespace hearth::engine

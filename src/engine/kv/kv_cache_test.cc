@@ -8,10 +8,14 @@
 namespace hearth::engine {
 namespace {
 
-constexpr KvShape kShape = {.layers = 2, .kv_heads = 2, .head_dim = 8, .type = KvType::kF32};
+const KvShape kShape = {.layers = {KvLayer::kFull, KvLayer::kFull},
+                        .kv_heads = 2,
+                        .key_dim = 8,
+                        .value_dim = 4,
+                        .type = KvType::kF32};
 
 KvCache cache_of(int64_t tokens, int slots = 4) {
-  auto cache = KvCache::create(kShape, tokens, slots);
+  auto cache = KvCache::create(kShape, tokens, slots, 64);
   EXPECT_TRUE(cache.ok());
   return std::move(cache).value();
 }
@@ -52,7 +56,7 @@ TEST(KvCache, ReservationIsAllOrNothing) {
   ASSERT_TRUE(cache.reserve(third).ok());
   EXPECT_EQ(cache.free_pages(), 0);
   std::set<int32_t> pages;
-  for (int slot = 0; slot < 3; ++slot) pages.insert(cache.table(slot)[0]);
+  for (int slot = 0; slot < 3; ++slot) pages.insert(cache.table(0, slot)[0]);
   EXPECT_EQ(pages.size(), 3u);  // nobody shares
 }
 
@@ -64,15 +68,16 @@ TEST(KvCache, WrittenTokensStayWhereTheKernelsLook) {
     return static_cast<float>(((layer * 2 + head) * 40 + t) * 8 + d);
   };
   std::vector<float> key(8);
-  std::vector<float> value(8);
+  std::vector<float> value(4);
   for (int layer = 0; layer < 2; ++layer) {
     for (int head = 0; head < 2; ++head) {
       for (int t = 0; t < 40; ++t) {
         for (int d = 0; d < 8; ++d) {
           key[d] = number(layer, head, t, d);
-          value[d] = -key[d];
         }
-        cache.write(layer, head, 0, t, key.data(), value.data());
+        for (int d = 0; d < 4; ++d) value[d] = -key[d];
+        cache.write({.layer = layer, .head = head, .slot = 0, .position = t}, key.data(),
+                    value.data());
       }
     }
   }
@@ -80,14 +85,108 @@ TEST(KvCache, WrittenTokensStayWhereTheKernelsLook) {
     for (int head = 0; head < 2; ++head) {
       for (int t = 0; t < 40; ++t) {
         const auto* page = reinterpret_cast<const float*>(
-            cache.pool(layer, head) + cache.table(0)[t / 32] * cache.page_bytes());
+            cache.pool(layer, head) + cache.table(layer, 0)[t / 32] * cache.page_bytes(layer));
         for (int d = 0; d < 8; ++d) {
           ASSERT_EQ(page[(t % 32 / 16 * 8 + d) * 16 + t % 16], number(layer, head, t, d));
+        }
+        for (int d = 0; d < 4; ++d) {
           ASSERT_EQ(page[32 * 8 + t % 32 * 16 + d], -number(layer, head, t, d));
         }
       }
     }
   }
+}
+
+KvShape alternating(int window) {
+  KvShape shape = kShape;
+  shape.layers = {KvLayer::kWindow, KvLayer::kFull, KvLayer::kWindow};
+  shape.window = window;
+  return shape;
+}
+
+// Extends slot 0 to `end` tokens in passes of 64.
+void extend(KvCache& cache, int end) {
+  const int start = cache.length(0);
+  const std::vector<SequenceRows> step = {{.slot = 0, .position = start, .rows = end - start}};
+  ASSERT_TRUE(cache.reserve(step).ok());
+  for (int position = start; position < end;) {
+    const int rows = std::min(64, end - position);
+    cache.begin_pass({.slot = 0, .position = position, .rows = rows});
+    cache.end_pass({.slot = 0, .position = position, .rows = rows});
+    position += rows;
+  }
+}
+
+TEST(KvCacheWindow, LongSequencesTakeAFractionOfTheMemory) {
+  constexpr int kTokens = 100'000;
+  KvShape full = alternating(128);
+  full.layers = {KvLayer::kFull, KvLayer::kFull, KvLayer::kFull};
+  const int64_t all = KvCache::bytes_wanted(full, kTokens, 4, 64);
+  EXPECT_LT(KvCache::bytes_wanted(alternating(128), kTokens, 4, 64), all / 3 + all / 20);
+  // A window longer than the sequences costs no more than none.
+  EXPECT_EQ(KvCache::bytes_wanted(alternating(200'000), kTokens, 4, 64), all);
+
+  auto cache = KvCache::create(alternating(128), kTokens, 4, 64);
+  ASSERT_TRUE(cache.ok());
+  extend(*cache, 90'000);
+  EXPECT_EQ(cache->length(0), 90'000);
+}
+
+TEST(KvCacheWindow, TheWindowsTokensStayInPlace) {
+  auto cache = KvCache::create(alternating(40), 1000, 2, 64);
+  ASSERT_TRUE(cache.ok());
+  extend(*cache, 500);
+  // Token 500 sees 461 and later.
+  const int32_t* table = cache->table(0, 0);
+  std::set<int32_t> pages;
+  for (int page = 461 / 32; page <= 499 / 32; ++page) {
+    EXPECT_GE(table[page], 0);
+    pages.insert(table[page]);
+  }
+  EXPECT_EQ(pages.size(), 2u);
+  EXPECT_EQ(table, cache->table(2, 0));
+  EXPECT_NE(table, cache->table(1, 0));
+  EXPECT_EQ(table[0], -1);
+}
+
+TEST(KvCacheWindow, ARewindReachesAsFarAsTheWindowAllows) {
+  auto cache = KvCache::create(alternating(40), 1000, 2, 64);
+  ASSERT_TRUE(cache.ok());
+  extend(*cache, 30);
+  EXPECT_EQ(cache->earliest_position(0), 0);
+  extend(*cache, 500);
+  EXPECT_LE(cache->earliest_position(0), 500 - 32);
+  EXPECT_GT(cache->earliest_position(0), 300);
+  // Back to the start: everything is new again.
+  const std::vector<SequenceRows> again = {{.slot = 0, .position = 0, .rows = 10}};
+  ASSERT_TRUE(cache->reserve(again).ok());
+  cache->begin_pass(again[0]);
+  EXPECT_GE(cache->table(0, 0)[0], 0);
+  EXPECT_EQ(cache->earliest_position(0), 0);
+}
+
+TEST(KvCacheWindow, EverySlotCanBeFullAtOnce) {
+  constexpr int kSlots = 8;
+  auto cache = KvCache::create(alternating(40), kSlots * 320, kSlots, 64);
+  ASSERT_TRUE(cache.ok());
+  for (int round = 0; round < 40; ++round) {  // eight rows each, in one pass
+    std::vector<SequenceRows> step;
+    for (int slot = 0; slot < kSlots; ++slot) {
+      step.push_back({.slot = slot, .position = round * 8, .rows = 8});
+    }
+    ASSERT_TRUE(cache->reserve(step).ok());
+    for (const SequenceRows& rows : step) cache->begin_pass(rows);
+    std::set<int32_t> pages;
+    for (int slot = 0; slot < kSlots; ++slot) {
+      const int32_t page = cache->table(0, slot)[round * 8 / 32];
+      EXPECT_GE(page, 0);
+      pages.insert(page);
+    }
+    EXPECT_EQ(pages.size(), size_t{kSlots});
+    for (const SequenceRows& rows : step) cache->end_pass(rows);
+  }
+  for (int slot = 0; slot < kSlots; ++slot) cache->release(slot);
+  EXPECT_EQ(cache->free_pages(), cache->pages());
 }
 
 }  // namespace

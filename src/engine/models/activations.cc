@@ -35,27 +35,84 @@ void carve_tiles(Carver& carver, TileStorage& tiles, int64_t rows, int64_t width
   carver.take(&tiles.xq_sums, rows * width / kernels::kHalfGroup);
 }
 
+void carve_angles(Carver& carver, Activations::Angles& angles, const RopeSpec& rope) {
+  carver.take(&angles.cosines, int64_t{kPassRowsMax} * rope.dimensions / 2);
+  carver.take(&angles.sines, int64_t{kPassRowsMax} * rope.dimensions / 2);
+}
+
+void carve_latent(Carver& carver, const ModelSpec& spec, Activations::Latent& latent) {
+  constexpr int64_t kRows = kPassRowsMax;
+  const LatentAttentionSpec& dims = *spec.latent;
+  const int64_t key_dim = dims.latent_dim + dims.rotary_dim;
+  carver.take(&latent.query, kRows * dims.query_rank);
+  carver.take(&latent.key_value, kRows * key_dim);
+  carver.take(&latent.absorbed, kRows * spec.heads * key_dim);
+  carver.take(&latent.mixed, kRows * spec.heads * dims.latent_dim);
+}
+
+void carve_mixture(Carver& carver, const ModelSpec& spec, Activations::Mixture& mixture) {
+  constexpr int64_t kRows = kPassRowsMax;
+  const MoeSpec& moe = *spec.moe;
+  carver.take(&mixture.normed, kRows * spec.hidden);
+  carver.take(&mixture.scores, kRows * moe.experts);
+  carver.take(&mixture.chosen, kRows * moe.used);
+  carver.take(&mixture.weights, kRows * moe.used);
+  carver.take(&mixture.gate, kRows * moe.used * moe.ffn);
+  carver.take(&mixture.up, kRows * moe.used * moe.ffn);
+  carver.take(&mixture.out, kRows * moe.used * spec.hidden);
+  carver.take(&mixture.shared_weight, kRows);
+}
+
+struct Widths {
+  int64_t ffn = 0;    // of gate and up
+  int64_t any = 0;    // of any input of a product, padded
+  int64_t alone = 0;  // of inputs that a worker prepares for itself, padded
+
+  explicit Widths(const ModelSpec& spec) {
+    ffn = std::max(spec.ffn, spec.moe ? spec.moe->shared_ffn : 0);
+    any = std::max({int64_t{spec.hidden}, int64_t{spec.heads} * spec.value_dim, ffn});
+    if (spec.moe) alone = std::max(spec.hidden, spec.moe->ffn);
+    if (spec.latent) {
+      any = std::max<int64_t>(any, spec.latent->query_rank);
+      alone = std::max<int64_t>({alone, spec.latent->nope_dim, spec.latent->latent_dim});
+    }
+    any = round_up(std::max(any, alone), kGroup);
+    alone = round_up(alone, kGroup);
+  }
+  // Rows of the widest input that a worker's tile must hold.
+  int64_t tile_rows() const {
+    return std::max<int64_t>(kTileRows, (alone * kPrivateRows + any - 1) / any);
+  }
+};
+
 int64_t carve(const ModelSpec& spec, int threads, std::byte* memory, Activations& a) {
   const int64_t rows = kPassRowsMax;
-  const int64_t query = int64_t{spec.heads} * spec.head_dim;
-  const int64_t key = int64_t{spec.kv_heads} * spec.head_dim;
-  const int64_t widest =
-      round_up(std::max({int64_t{spec.hidden}, query, int64_t{spec.ffn}}), kGroup);
+  const Widths widths(spec);
   Carver carver(memory);
   carver.take(&a.x, rows * spec.hidden);
-  carver.take(&a.q, rows * query);
-  carver.take(&a.k, rows * key);
-  carver.take(&a.v, rows * key);
-  carver.take(&a.attention, rows * query);
-  carver.take(&a.gate, rows * spec.ffn);
-  carver.take(&a.up, rows * spec.ffn);
-  carver.take(&a.cosines, rows * spec.head_dim / 2);
-  carver.take(&a.sines, rows * spec.head_dim / 2);
-  carve_tiles(carver, a.shared, rows, widest);
+  carver.take(&a.branch, rows * spec.hidden);
+  carver.take(&a.q, rows * spec.heads * spec.head_dim);
+  carver.take(&a.k, rows * spec.kv_heads * spec.head_dim);
+  carver.take(&a.v, rows * spec.kv_heads * spec.value_dim);
+  carver.take(&a.attention, rows * spec.heads * spec.value_dim);
+  carver.take(&a.gate, rows * widths.ffn);
+  carver.take(&a.up, rows * widths.ffn);
+  carve_angles(carver, a.angles, spec.rope);
+  if (spec.local_rope) carve_angles(carver, a.local_angles, *spec.local_rope);
+  if (spec.latent) carve_latent(carver, spec, a.latent);
+  if (spec.moe) carve_mixture(carver, spec, a.mixture);
+  carve_tiles(carver, a.shared, rows, widths.any);
   a.threads.resize(threads);
   for (Activations::Private& own : a.threads) {
-    carver.take(&own.normed, int64_t{kTileRows} * spec.hidden);
-    carve_tiles(carver, own.tile, kTileRows, widest);
+    carver.take(&own.staging, kTileRows * widths.any);
+    carve_tiles(carver, own.tile, widths.tile_rows(), widths.any);
+    carver.take(&own.cached_key, kernels::kHeadDimMax);
+    carver.take(&own.cached_value, kernels::kHeadDimMax);
+    if (!spec.moe) continue;
+    carver.take(&own.order, rows * spec.moe->used);
+    carver.take(&own.begins, int64_t{spec.moe->experts} + 1);
+    carver.take(&own.places, rows * spec.moe->used);
+    carver.take(&own.scores, spec.moe->experts);
   }
   return carver.taken();
 }

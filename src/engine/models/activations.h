@@ -14,6 +14,9 @@ namespace hearth::engine {
 // read from memory once for many rows, and little memory.
 constexpr int kPassRowsMax = 512;
 
+// Rows that one worker prepares for itself alone.
+constexpr int kPrivateRows = 64;
+
 // Rows in the two tile layouts of kernels::MatmulArgs.
 struct TileStorage {
   float* x = nullptr;
@@ -22,25 +25,58 @@ struct TileStorage {
   int32_t* xq_sums = nullptr;
 };
 
-// R is kPassRowsMax.
+// R is kPassRowsMax. What the model does not need stays null. Memory is taken when it is first
+// written.
 struct Activations {
   static Result<Activations> create(const ModelSpec& spec, int threads);
   static int64_t bytes_wanted(const ModelSpec& spec, int threads);
 
   Buffer memory;
-  float* x = nullptr;          // [R, hidden], the residual stream
-  float* q = nullptr;          // [R, heads * head_dim]
-  float* k = nullptr;          // [R, kv_heads * head_dim]
-  float* v = nullptr;          // [R, kv_heads * head_dim]
-  float* attention = nullptr;  // [R, heads * head_dim]
+  float* x = nullptr;       // [R, hidden], the residual stream
+  float* branch = nullptr;  // [R, hidden], what a block adds to it, where it is not added at once
+  float* q = nullptr;       // [R, heads * head_dim]
+  float* k = nullptr;       // [R, kv_heads * head_dim]
+  float* v = nullptr;       // [R, kv_heads * value_dim]
+  float* attention = nullptr;  // [R, heads * value_dim]
   float* gate = nullptr;       // [R, ffn]
   float* up = nullptr;         // [R, ffn]
-  float* cosines = nullptr;    // [R, head_dim / 2]
-  float* sines = nullptr;      // [R, head_dim / 2]
-  TileStorage shared;          // R rows of the widest input of a product
+
+  // Cosines and sines of the rows' angles, [R, rope.dimensions / 2].
+  struct Angles {
+    float* cosines = nullptr;
+    float* sines = nullptr;
+  };
+  Angles angles;
+  Angles local_angles;  // of sliding layers with a rope of their own
+
+  struct Latent {
+    float* query = nullptr;      // [R, query_rank]
+    float* key_value = nullptr;  // [R, latent_dim + rotary_dim], the latent and the rotated key
+    float* absorbed = nullptr;   // [R, heads * (latent_dim + rotary_dim)], queries over these
+    float* mixed = nullptr;      // [R, heads * latent_dim], what they attended to
+  } latent;
+
+  struct Mixture {
+    float* normed = nullptr;         // [R, hidden]
+    float* scores = nullptr;         // [R, experts]
+    int32_t* chosen = nullptr;       // [R, used], experts
+    float* weights = nullptr;        // [R, used], of the chosen
+    float* gate = nullptr;           // [R * used, width], sorted by expert
+    float* up = nullptr;             // [R * used, width]
+    float* out = nullptr;            // [R * used, hidden]
+    float* shared_weight = nullptr;  // [R]
+  } mixture;
+
+  TileStorage shared;  // R rows of the widest input of a product
   struct Private {
-    float* normed = nullptr;  // [kTileRows, hidden]
-    TileStorage tile;         // kTileRows rows of the widest input
+    float* staging = nullptr;         // [kTileRows, widest]
+    TileStorage tile;                 // kTileRows rows of the widest input, kPrivateRows of some
+    int16_t* cached_key = nullptr;    // [kHeadDimMax], as it goes into the cache
+    int16_t* cached_value = nullptr;  // [kHeadDimMax]
+    int32_t* order = nullptr;   // [R * used], rows by expert: row * used + place among its chosen
+    int32_t* begins = nullptr;  // [experts + 1], each expert's part of `order`
+    int32_t* places = nullptr;  // [R * used], the inverse of `order`
+    float* scores = nullptr;    // [experts]
   };
   std::vector<Private> threads;  // one per worker
 };

@@ -1,44 +1,51 @@
 #include "engine/models/architecture.h"
 
-#include <string>
+#include <algorithm>
+#include <array>
 
 namespace hearth::engine {
+namespace {
+
+constexpr std::array kArchitectures = {&kLlama,      &kQwen2,  &kQwen2Moe, &kQwen3,   &kQwen3Moe,
+                                       &kDeepseekV3, &kGptOss, &kGemma3,   &kGlm4Moe, &kPhi3};
+
+using Names = std::span<const std::string_view> ArchitectureCode::*;
+
+const ArchitectureCode* find(Names names, std::string_view name) {
+  for (const ArchitectureCode* code : kArchitectures) {
+    const auto& list = code->*names;
+    if (std::find(list.begin(), list.end(), name) != list.end()) return code;
+  }
+  return nullptr;
+}
+
+std::string list(Names names) {
+  std::string text;
+  for (const ArchitectureCode* code : kArchitectures) {
+    for (const std::string_view name : code->*names) {
+      if (!text.empty()) text += ", ";
+      text += name;
+    }
+  }
+  return text;
+}
+
+}  // namespace
 
 const ArchitectureCode& code_of(Architecture architecture) {
-  switch (architecture) {
-    case Architecture::kLlama:
-      return kLlama;
-    case Architecture::kQwen2:
-      return kQwen2;
-    case Architecture::kQwen3:
-      return kQwen3;
-  }
-  return kLlama;
+  const auto found = std::find_if(
+      kArchitectures.begin(), kArchitectures.end(),
+      [&](const ArchitectureCode* code) { return code->architecture == architecture; });
+  return **found;
 }
 
-std::string layer_prefix(int layer) { return "model.layers." + std::to_string(layer) + "."; }
-
-Result<void> load_decoder_layer(WeightLoader& loader, const ModelSpec& spec, int layer,
-                                LayerWeights& w) {
-  const std::string prefix = layer_prefix(layer);
-  const int64_t hidden = spec.hidden;
-  const int64_t query = int64_t{spec.heads} * spec.head_dim;
-  const int64_t key = int64_t{spec.kv_heads} * spec.head_dim;
-  const auto matrix = [&](const char* name, int64_t rows, int64_t columns, PackedMatrix* out) {
-    return loader.matrix(prefix + name + ".weight", rows, columns, out);
-  };
-  const auto norm = [&](const char* name, std::vector<float>* out) {
-    return loader.vector(prefix + name + ".weight", hidden, out);
-  };
-  HEARTH_RETURN_IF_ERROR(norm("input_layernorm", &w.attention_norm));
-  HEARTH_RETURN_IF_ERROR(matrix("self_attn.q_proj", query, hidden, &w.q));
-  HEARTH_RETURN_IF_ERROR(matrix("self_attn.k_proj", key, hidden, &w.k));
-  HEARTH_RETURN_IF_ERROR(matrix("self_attn.v_proj", key, hidden, &w.v));
-  HEARTH_RETURN_IF_ERROR(matrix("self_attn.o_proj", hidden, query, &w.o));
-  HEARTH_RETURN_IF_ERROR(norm("post_attention_layernorm", &w.ffn_norm));
-  HEARTH_RETURN_IF_ERROR(matrix("mlp.gate_proj", spec.ffn, hidden, &w.gate));
-  HEARTH_RETURN_IF_ERROR(matrix("mlp.up_proj", spec.ffn, hidden, &w.up));
-  return matrix("mlp.down_proj", hidden, spec.ffn, &w.down);
+const ArchitectureCode* find_model_type(std::string_view model_type) {
+  return find(&ArchitectureCode::model_types, model_type);
 }
+const ArchitectureCode* find_gguf_name(std::string_view name) {
+  return find(&ArchitectureCode::gguf_names, name);
+}
+std::string known_model_types() { return list(&ArchitectureCode::model_types); }
+std::string known_gguf_names() { return list(&ArchitectureCode::gguf_names); }
 
 }  // namespace hearth::engine

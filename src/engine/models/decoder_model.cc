@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/units.h"
+#include "engine/models/layers.h"
 #include "engine/models/rope.h"
 
 namespace hearth::engine {
@@ -33,8 +34,10 @@ Result<void> check_options(const ModelSpec& spec, const LoadOptions& options) {
   if (options.kv_tokens < 0 || options.kv_tokens > std::numeric_limits<int>::max() / 2) {
     return invalid("a KV cache cannot hold " + std::to_string(options.kv_tokens) + " tokens");
   }
-  if (spec.head_dim > kernels::kHeadDimMax) {
-    return Error(Code::kUnsupported, "heads of " + std::to_string(spec.head_dim) +
+  const int head_dim =
+      spec.latent ? spec.latent->latent_dim + spec.latent->rotary_dim : spec.head_dim;
+  if (head_dim > kernels::kHeadDimMax || spec.value_dim > kernels::kHeadDimMax) {
+    return Error(Code::kUnsupported, "heads of " + std::to_string(head_dim) +
                                          " dimensions; the kernels take up to " +
                                          std::to_string(kernels::kHeadDimMax));
   }
@@ -50,6 +53,23 @@ Result<void> check_memory(int64_t weights, int64_t kv, int64_t kv_tokens, int64_
                    " weights, " + format_bytes(kv) + " KV cache of " + std::to_string(kv_tokens) +
                    " tokens, " + format_bytes(activations) + " work space) and " +
                    format_bytes(available) + " are available");
+}
+
+KvShape kv_shape(const ModelSpec& spec, const Shard& shard, Precision precision) {
+  KvShape shape{.window = spec.window,
+                .kv_heads = spec.kv_heads,
+                .key_dim = spec.head_dim,
+                .value_dim = spec.value_dim,
+                .type = precision == Precision::kExact ? KvType::kF32 : KvType::kQ16};
+  if (spec.latent) {
+    shape.kv_heads = 1;
+    shape.key_dim = spec.latent->latent_dim + spec.latent->rotary_dim;
+    shape.value_dim = spec.latent->latent_dim;
+  }
+  for (int layer = shard.layer_begin; layer < shard.layer_end; ++layer) {
+    shape.layers.push_back(spec.slides(layer) ? KvLayer::kWindow : KvLayer::kFull);
+  }
+  return shape;
 }
 
 }  // namespace
@@ -71,12 +91,18 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
   const int64_t kv_tokens = options.kv_tokens > 0 ? options.kv_tokens : spec.context;
   HEARTH_RETURN_IF_ERROR(model->load_weights(files, options, kv_tokens));
 
-  model->rope_frequencies_ = rope_frequencies(spec.rope, spec.head_dim);
+  const int64_t capacity = std::min<int64_t>(spec.context, kv_tokens);
+  model->rope_frequencies_ = rope_frequencies(spec.rope, capacity);
+  if (spec.local_rope) {
+    model->local_rope_frequencies_ = rope_frequencies(*spec.local_rope, capacity);
+  }
   HEARTH_TRY(model->activations_, Activations::create(spec, threads));
   model->context_ = {.spec = &model->spec_,
+                     .first_layer = options.shard.layer_begin,
                      .kernels = isa->kernels,
                      .precision = options.precision,
                      .rope_frequencies = model->rope_frequencies_,
+                     .local_rope_frequencies = model->local_rope_frequencies_,
                      .kv = model->kv_.get(),
                      .activations = &model->activations_};
   return std::unique_ptr<RankModel>(std::move(model));
@@ -84,38 +110,18 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
 
 Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptions& options,
                                         int64_t kv_tokens) {
-  const std::string embedding = "model.embed_tokens.weight";
-  WeightLoader loader(files);
-  weights_.layers.resize(shard_.layers());
-  if (first()) {
-    HEARTH_RETURN_IF_ERROR(
-        loader.matrix(embedding, spec_.vocab, spec_.hidden, &weights_.embedding));
-  }
-  for (int i = 0; i < shard_.layers(); ++i) {
-    HEARTH_RETURN_IF_ERROR(
-        code_.load_layer(loader, spec_, shard_.layer_begin + i, weights_.layers[i]));
-    loader.end_layer();
-  }
-  const bool shared_head = spec_.tied_embedding && first();
-  if (last()) {
-    HEARTH_RETURN_IF_ERROR(loader.vector("model.norm.weight", spec_.hidden, &weights_.final_norm));
-    if (!shared_head) {
-      HEARTH_RETURN_IF_ERROR(loader.matrix(spec_.tied_embedding ? embedding : "lm_head.weight",
-                                           spec_.vocab, spec_.hidden, &weights_.head));
-    }
-  }
-
-  const KvShape shape{
-      .layers = shard_.layers(),
-      .kv_heads = spec_.kv_heads,
-      .head_dim = spec_.head_dim,
-      .type = options.precision == Precision::kExact ? KvType::kF32 : KvType::kBF16};
-  HEARTH_RETURN_IF_ERROR(check_memory(loader.bytes(), KvCache::bytes_wanted(shape, kv_tokens),
+  WeightLoader loader(files, options.quantize);
+  HEARTH_RETURN_IF_ERROR(collect_weights(loader, spec_, shard_, weights_));
+  const KvShape shape = kv_shape(spec_, shard_, options.precision);
+  const int slots = options.sequences_max;
+  HEARTH_RETURN_IF_ERROR(check_memory(loader.bytes(),
+                                      KvCache::bytes_wanted(shape, kv_tokens, slots, kPassRowsMax),
                                       kv_tokens, Activations::bytes_wanted(spec_, threads())));
-  HEARTH_TRY(KvCache kv, KvCache::create(shape, kv_tokens, options.sequences_max));
+  HEARTH_TRY(KvCache kv, KvCache::create(shape, kv_tokens, slots, kPassRowsMax));
   kv_ = std::make_unique<KvCache>(std::move(kv));
   HEARTH_TRY(weights_.memory, loader.pack(*pool_, options.progress));
-  if (last() && shared_head) weights_.head = weights_.embedding;
+  HEARTH_RETURN_IF_ERROR(files.check_intact());
+  if (last() && first() && spec_.tied_embedding) weights_.head = weights_.embedding;
   return {};
 }
 
@@ -137,6 +143,11 @@ Result<void> DecoderModel::check_sequences(const StepRows& step, int64_t* rows) 
       return invalid("position " + std::to_string(sequence.position) + " of slot " +
                      std::to_string(slot) + ", which holds " + std::to_string(kv_->length(slot)) +
                      " tokens");
+    }
+    if (sequence.position > 0 && sequence.position < kv_->earliest_position(slot)) {
+      return invalid("position " + std::to_string(sequence.position) + " of slot " +
+                     std::to_string(slot) + ": its window layers have forgotten what precedes " +
+                     std::to_string(kv_->earliest_position(slot)));
     }
     const int64_t end = int64_t{sequence.position} + sequence.rows;
     if (end > spec_.context) {
@@ -204,7 +215,9 @@ Result<void> DecoderModel::forward(const StepRows& step, std::span<const float> 
       if (row >= rows.rows) break;
       io.logit_rows.push_back(static_cast<int32_t>(row));
     }
+    for (const Segment& s : rows.segments) kv_->begin_pass({s.slot, s.position, s.rows});
     run(rows, io);
+    for (const Segment& s : rows.segments) kv_->end_pass({s.slot, s.position, s.rows});
     first_row += rows.rows;
     rows = {};
   };
@@ -240,8 +253,8 @@ void DecoderModel::run(const PassRows& rows, const PassIo& io) {
     if (!last()) {
       pass.copy(activations_.x, io.hidden_out, spec_.hidden);
     } else if (!io.logit_rows.empty()) {
-      const Tiles h =
-          pass.normed_tiles(activations_.x, weights_.final_norm, {&weights_.head}, io.logit_rows);
+      const Tiles h = pass.normed_tiles(activations_.x, weights_.final_norm, spec_.norm_epsilon,
+                                        {&weights_.head}, io.logit_rows);
       pass.multiply(h, {{.matrix = &weights_.head, .out = io.logits}});
     }
   });

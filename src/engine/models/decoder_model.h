@@ -59,6 +59,7 @@ class DecoderModel final : public RankModel {
   const ArchitectureCode& code_;
   Weights weights_;
   std::vector<double> rope_frequencies_;
+  std::vector<double> local_rope_frequencies_;
   std::unique_ptr<KvCache> kv_;
   Activations activations_;
   PassContext context_;

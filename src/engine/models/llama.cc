@@ -1,35 +1,52 @@
 // Llama (Touvron et al., https://arxiv.org/abs/2302.13971; Llama 3,
-// https://arxiv.org/abs/2407.21783) and Mistral without a sliding window, which has the same
-// layers.
+// https://arxiv.org/abs/2407.21783) and Mistral 7B (https://arxiv.org/abs/2310.06825), which has
+// the same layers, in its first version with a sliding window.
+#include <array>
+
+#include "engine/formats/hf_config.h"
 #include "engine/models/architecture.h"
+#include "engine/models/layers.h"
 
 namespace hearth::engine {
 namespace {
 
+constexpr std::array<std::string_view, 2> kModelTypes = {"llama", "mistral"};
+constexpr std::array<std::string_view, 1> kGgufNames = {"llama"};
+
+Result<void> read_config(const JsonObject& config, ModelSpec& spec) {
+  if (spec.architecture_name != "mistral") return {};
+  return read_sliding_layers(
+      config, [](const JsonObject&, int) { return true; }, spec);
+}
+
+Result<void> read_gguf(const GgufFile& gguf, ModelSpec& spec) {
+  HEARTH_TRY(const int64_t experts, gguf.integer_or("llama.expert_count", 0, 0, INT32_MAX));
+  if (experts > 0) {
+    return Error(Code::kUnsupported, gguf.file() + ": llama.expert_count (Mixtral)");
+  }
+  spec.rope.interleaved = true;
+  return {};
+}
+
+Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, LayerWeights& w) {
+  HEARTH_RETURN_IF_ERROR(load_norms(loader, spec, layer, w));
+  HEARTH_RETURN_IF_ERROR(load_attention(loader, spec, layer, w));
+  return load_feed_forward(loader, layer_prefix(layer) + "mlp.", spec.hidden, spec.ffn, w.ffn);
+}
+
 void run_layer(Pass& pass, const LayerWeights& w, int layer) {
-  Activations& a = pass.activations();
-
-  // x += O attention(rope(Q h), rope(K h), V h) with h = norm(x)
-  const Tiles h = pass.normed_tiles(a.x, w.attention_norm, {&w.q, &w.k, &w.v});
-  pass.multiply(h, {{.matrix = &w.q, .out = a.q},    // [rows, heads * head_dim]
-                    {.matrix = &w.k, .out = a.k},    // [rows, kv_heads * head_dim]
-                    {.matrix = &w.v, .out = a.v}});  // [rows, kv_heads * head_dim]
-  pass.barrier();
-  pass.rotate_heads();
-  pass.store_keys_and_values(layer);
-  pass.barrier();
-  pass.attend(layer);
-  pass.barrier();
-  pass.multiply(pass.tiles(a.attention, w.o.columns, w.o),
-                {{.matrix = &w.o, .out = a.x, .add = true}});
-  pass.barrier();
-
-  pass.feed_forward(w);
-  pass.barrier();
+  grouped_query_attention(pass, w, layer);
+  feed_forward(pass, w);
 }
 
 }  // namespace
 
-const ArchitectureCode kLlama = {load_decoder_layer, run_layer};
+const ArchitectureCode kLlama = {.architecture = Architecture::kLlama,
+                                 .model_types = kModelTypes,
+                                 .gguf_names = kGgufNames,
+                                 .read_config = read_config,
+                                 .read_gguf = read_gguf,
+                                 .load_layer = load_layer,
+                                 .run_layer = run_layer};
 
 }  // namespace hearth::engine

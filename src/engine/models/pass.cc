@@ -16,27 +16,37 @@ using kernels::kTileRows;
 using kernels::round_up;
 
 void Pass::embed(const PackedMatrix& embedding, std::span<const int32_t> tokens) {
-  const Range range = worker_.part(rows());
+  const Range range = part(rows());
   for (int64_t r = range.begin; r < range.end; ++r) {
-    unpack_row(embedding, tokens[r], activations().x + r * spec().hidden);
+    float* x = activations().x + r * spec().hidden;
+    unpack_row(embedding, tokens[r], x);
+    if (spec().embedding_scale == 1.0f) continue;
+    for (int i = 0; i < spec().hidden; ++i) x[i] *= spec().embedding_scale;
   }
 }
 
 void Pass::copy(const float* from, float* to, int64_t columns) {
-  const Range range = worker_.part(rows());
+  const Range range = part(rows());
   std::memcpy(to + range.begin * columns, from + range.begin * columns,
               sizeof(float) * (range.end - range.begin) * columns);
 }
 
 void Pass::prepare_rope() {
-  const Range range = worker_.part(rows());
-  const int64_t pairs = spec().head_dim / 2;
+  const Range range = part(rows());
   for (const Segment& segment : rows_.segments) {
     for (int i = 0; i < segment.rows; ++i) {
       const int64_t row = segment.first_row + i;
       if (row < range.begin || row >= range.end) continue;
-      rope_angles(context_.rope_frequencies, segment.position + i,
-                  activations().cosines + row * pairs, activations().sines + row * pairs);
+      const auto fill = [&](std::span<const double> frequencies, const RopeSpec& rope,
+                            const Activations::Angles& angles) {
+        const auto at = row * static_cast<int64_t>(frequencies.size());
+        rope_angles(frequencies, segment.position + i, rope.attention_factor, angles.cosines + at,
+                    angles.sines + at);
+      };
+      fill(context_.rope_frequencies, spec().rope, activations().angles);
+      if (spec().local_rope) {
+        fill(context_.local_rope_frequencies, *spec().local_rope, activations().local_angles);
+      }
     }
   }
 }
@@ -46,21 +56,31 @@ struct Pass::TilePlan {
   int rows = 0;
   int64_t columns = 0;
   const std::vector<float>* norm = nullptr;  // applied to each row first
-  std::span<const int32_t> chosen;           // row numbers; empty: all
-  bool floats = false;                       // the layouts wanted
+  float epsilon = 0;
+  std::span<const int32_t> chosen;  // row numbers; empty: all
+  bool floats = false;              // the layouts wanted
   bool quantised = false;
 };
+
+// One tile of m rows at `first_row` of the storage.
+void Pass::fill_tile(const float* tile_rows, int m, int64_t columns, bool floats, bool quantised,
+                     const TileStorage& storage, int64_t first_row) {
+  const int64_t at = first_row * round_up(columns, kGroup);
+  if (floats) kernels().tile_f32(tile_rows, m, columns, storage.x + at);
+  if (quantised) {
+    kernels().tile_q(tile_rows, m, columns, storage.xq + at / 4 * kQuadBytes,
+                     storage.xq_scales + at / kGroup, storage.xq_sums + at / kHalfGroup);
+  }
+}
 
 // Few rows (decoding) every worker prepares for itself, which costs less than a barrier; of many,
 // each prepares some for all.
 Tiles Pass::make_tiles(const TilePlan& plan) {
-  const kernels::Kernels& k = *context_.kernels;
-  Activations::Private& own = activations().threads[worker_.index()];
   const bool shared = plan.rows > kTileRows;
-  const int64_t padded = round_up(plan.columns, kGroup);
   const int64_t tile_count = (plan.rows + kTileRows - 1) / kTileRows;
-  const Range range = shared ? worker_.part(tile_count) : Range{0, tile_count};
-  const Tiles tiles{shared ? activations().shared : own.tile, plan.rows, padded};
+  const Range range = shared ? part(tile_count) : Range{0, tile_count};
+  const Tiles tiles{shared ? activations().shared : own().tile, plan.rows,
+                    round_up(plan.columns, kGroup)};
   for (int64_t t = range.begin; t < range.end; ++t) {
     const int64_t first = t * kTileRows;
     const int m = static_cast<int>(std::min<int64_t>(kTileRows, plan.rows - first));
@@ -68,18 +88,12 @@ Tiles Pass::make_tiles(const TilePlan& plan) {
     if (plan.norm != nullptr) {
       for (int i = 0; i < m; ++i) {
         const int64_t row = plan.chosen.empty() ? first + i : plan.chosen[first + i];
-        k.rms_norm(plan.x + row * plan.columns, plan.norm->data(), plan.columns,
-                   spec().norm_epsilon, own.normed + i * plan.columns);
+        kernels().rms_norm(plan.x + row * plan.columns, plan.norm->data(), plan.columns,
+                           plan.epsilon, own().staging + i * plan.columns);
       }
-      tile_rows = own.normed;
+      tile_rows = own().staging;
     }
-    const TileStorage& out = tiles.storage;
-    const int64_t at = first * padded;
-    if (plan.floats) k.tile_f32(tile_rows, m, plan.columns, out.x + at);
-    if (plan.quantised) {
-      k.tile_q(tile_rows, m, plan.columns, out.xq + at / 4 * kQuadBytes,
-               out.xq_scales + at / kGroup, out.xq_sums + at / kHalfGroup);
-    }
+    fill_tile(tile_rows, m, plan.columns, plan.floats, plan.quantised, tiles.storage, first);
   }
   if (shared) barrier();
   return tiles;
@@ -91,70 +105,133 @@ bool quantises(const PackedMatrix& matrix, Precision precision) {
   return precision == Precision::kDefault && matrix.quantised();
 }
 
-}  // namespace
+struct Layouts {
+  bool floats = false;
+  bool quantised = false;
+};
 
-Tiles Pass::normed_tiles(const float* x, const std::vector<float>& weight,
-                         std::initializer_list<const PackedMatrix*> matrices,
-                         std::span<const int32_t> chosen) {
-  TilePlan plan{.x = x,
-                .rows = chosen.empty() ? rows() : static_cast<int>(chosen.size()),
-                .columns = spec().hidden,
-                .norm = &weight,
-                .chosen = chosen};
+Layouts layouts_for(std::initializer_list<const PackedMatrix*> matrices, Precision precision) {
+  Layouts layouts;
   for (const PackedMatrix* matrix : matrices) {
-    (quantises(*matrix, context_.precision) ? plan.quantised : plan.floats) = true;
+    (quantises(*matrix, precision) ? layouts.quantised : layouts.floats) = true;
   }
-  return make_tiles(plan);
+  return layouts;
 }
 
-Tiles Pass::tiles(const float* x, int64_t columns, const PackedMatrix& matrix) {
-  const bool quantised = quantises(matrix, context_.precision);
-  return make_tiles(
-      {.x = x, .rows = rows(), .columns = columns, .floats = !quantised, .quantised = quantised});
+}  // namespace
+
+Tiles Pass::normed_tiles(const float* x, const std::vector<float>& weight, float epsilon,
+                         std::initializer_list<const PackedMatrix*> matrices,
+                         std::span<const int32_t> chosen) {
+  const Layouts layouts = layouts_for(matrices, context_.precision);
+  return make_tiles({.x = x,
+                     .rows = chosen.empty() ? rows() : static_cast<int>(chosen.size()),
+                     .columns = static_cast<int64_t>(weight.size()),
+                     .norm = &weight,
+                     .epsilon = epsilon,
+                     .chosen = chosen,
+                     .floats = layouts.floats,
+                     .quantised = layouts.quantised});
+}
+
+Tiles Pass::tiles(const float* x, int64_t columns,
+                  std::initializer_list<const PackedMatrix*> matrices) {
+  const Layouts layouts = layouts_for(matrices, context_.precision);
+  return make_tiles({.x = x,
+                     .rows = rows(),
+                     .columns = columns,
+                     .floats = layouts.floats,
+                     .quantised = layouts.quantised});
+}
+
+Tiles Pass::own_tiles(const RowsView& x, int row_count,
+                      std::initializer_list<const PackedMatrix*> matrices) {
+  const Layouts layouts = layouts_for(matrices, context_.precision);
+  for (int first = 0; first < row_count; first += kTileRows) {
+    const int m = std::min(kTileRows, row_count - first);
+    const float* tile_rows = x.row(first);
+    if (m > 1 && (x.chosen != nullptr || x.stride != x.columns)) {
+      for (int i = 0; i < m; ++i) {
+        std::memcpy(own().staging + i * x.columns, x.row(first + i), sizeof(float) * x.columns);
+      }
+      tile_rows = own().staging;
+    }
+    fill_tile(tile_rows, m, x.columns, layouts.floats, layouts.quantised, own().tile, first);
+  }
+  return {own().tile, row_count, round_up(x.columns, kGroup)};
 }
 
 void Pass::multiply(const Tiles& tiles, std::initializer_list<Product> products) {
   int64_t total = 0;
   for (const Product& product : products) total += product.matrix->blocks();
-  const Range range = worker_.part(total);
+  const Range range = part(total);
   int64_t first = 0;  // the product's first block among all
   for (const Product& product : products) {
     const PackedMatrix& matrix = *product.matrix;
-    const int64_t begin = std::max<int64_t>(range.begin - first, 0);
-    const int64_t end = std::min(range.end - first, matrix.blocks());
+    const Range blocks{std::max<int64_t>(range.begin - first, 0),
+                       std::min(range.end - first, matrix.blocks())};
     first += matrix.blocks();
-    if (begin >= end) continue;
-    const auto encoding = static_cast<int>(matrix.encoding);
-    const bool quantised = quantises(matrix, context_.precision);
-    const auto matmul =
-        quantised ? context_.kernels->matmul_q[encoding] : context_.kernels->matmul[encoding];
-    matmul({.weights = matrix.data,
-            .block_bytes = matrix.block_bytes(),
-            .columns = tiles.columns,
-            .rows = tiles.rows,
-            .x = tiles.storage.x,
-            .xq = tiles.storage.xq,
-            .xq_scales = tiles.storage.xq_scales,
-            .xq_sums = tiles.storage.xq_sums,
-            .out = product.out,
-            .out_stride = matrix.rows,
-            .out_columns = matrix.rows,
-            .block_begin = begin,
-            .block_end = end,
-            .add = product.add});
-    if (product.bias == nullptr) continue;
-    const int64_t column = begin * kBlockRows;
-    const int64_t count = std::min(end * kBlockRows, matrix.rows) - column;
-    for (int r = 0; r < tiles.rows; ++r) {
-      context_.kernels->add(product.out + r * matrix.rows + column, product.bias->data() + column,
-                            count);
+    const bool biased = product.bias != nullptr && !product.bias->empty();
+    multiply_blocks(tiles, matrix, blocks, product.out, matrix.rows,
+                    biased ? product.bias->data() : nullptr, product.add);
+  }
+}
+
+void Pass::multiply_blocks(const Tiles& tiles, const PackedMatrix& matrix, Range blocks, float* out,
+                           int64_t out_stride, const float* bias, bool add) {
+  if (blocks.begin >= blocks.end) return;
+  const auto encoding = static_cast<int>(matrix.encoding);
+  const bool quantised = quantises(matrix, context_.precision);
+  const auto matmul = quantised ? kernels().matmul_q[encoding] : kernels().matmul[encoding];
+  matmul({.weights = matrix.data,
+          .block_bytes = matrix.block_bytes(),
+          .groups = matrix.groups,
+          .columns = tiles.columns,
+          .rows = tiles.rows,
+          .x = tiles.storage.x,
+          .xq = tiles.storage.xq,
+          .xq_scales = tiles.storage.xq_scales,
+          .xq_sums = tiles.storage.xq_sums,
+          .out = out,
+          .out_stride = out_stride,
+          .out_columns = matrix.rows,
+          .block_begin = blocks.begin,
+          .block_end = blocks.end,
+          .add = add});
+  if (bias == nullptr) return;
+  const int64_t column = blocks.begin * kBlockRows;
+  const int64_t count = std::min(blocks.end * kBlockRows, matrix.rows) - column;
+  for (int r = 0; r < tiles.rows; ++r) {
+    kernels().add(out + r * out_stride + column, bias + column, count);
+  }
+}
+
+void Pass::multiply_each(std::span<const PackedMatrix> matrices, const float* in, int64_t in_stride,
+                         int64_t in_step, float* out, int64_t out_stride, int64_t out_step) {
+  const Range range = part(static_cast<int64_t>(matrices.size()));
+  for (int64_t i = range.begin; i < range.end; ++i) {
+    const PackedMatrix& matrix = matrices[i];
+    for (int first = 0; first < rows(); first += kPrivateRows) {
+      const RowsView x{in + first * in_stride + i * in_step, in_stride, matrix.columns};
+      const Tiles tiles = own_tiles(x, std::min(kPrivateRows, rows() - first), {&matrix});
+      multiply_blocks(tiles, matrix, {0, matrix.blocks()}, out + first * out_stride + i * out_step,
+                      out_stride);
     }
+  }
+}
+
+void Pass::add_normed(float* x, const float* y, const std::vector<float>& weight) {
+  const auto width = static_cast<int64_t>(weight.size());
+  const Range range = part(rows());
+  for (int64_t r = range.begin; r < range.end; ++r) {
+    kernels().rms_norm(y + r * width, weight.data(), width, spec().norm_epsilon, own().staging);
+    kernels().add(x + r * width, own().staging, width);
   }
 }
 
 template <class Body>
 void Pass::for_each_head_group(Body body) {
-  const Range range = worker_.part(int64_t{rows()} * spec().kv_heads);
+  const Range range = part(int64_t{rows()} * spec().kv_heads);
   for (int64_t i = range.begin; i < range.end; ++i) {
     body(i / spec().kv_heads, static_cast<int>(i % spec().kv_heads));
   }
@@ -164,7 +241,7 @@ void Pass::norm_heads(const std::vector<float>& q_norm, const std::vector<float>
   const int d = spec().head_dim;
   const int group = spec().heads / spec().kv_heads;
   const auto norm = [&](float* head, const std::vector<float>& weight) {
-    context_.kernels->rms_norm(head, weight.data(), d, spec().norm_epsilon, head);
+    kernels().rms_norm(head, weight.data(), d, spec().norm_epsilon, head);
   };
   for_each_head_group([&](int64_t row, int kv_head) {
     norm(activations().k + (row * spec().kv_heads + kv_head) * d, k_norm);
@@ -173,91 +250,114 @@ void Pass::norm_heads(const std::vector<float>& q_norm, const std::vector<float>
   });
 }
 
-void Pass::rotate_heads() {
-  const int d = spec().head_dim;
+void Pass::rotate(int64_t row, int layer, float* x) {
+  const bool local = spec().local_rope && slides(layer);
+  const RopeSpec& rope = local ? *spec().local_rope : spec().rope;
+  const Activations::Angles& angles = local ? activations().local_angles : activations().angles;
+  const int64_t at = row * rope.dimensions / 2;
+  const auto kernel = rope.interleaved ? kernels().rope_interleaved : kernels().rope_half;
+  kernel(x, angles.cosines + at, angles.sines + at, rope.dimensions);
+}
+
+void Pass::rotate_heads(int layer) {
+  const int64_t d = spec().head_dim;
   const int group = spec().heads / spec().kv_heads;
-  const auto rope =
-      spec().rope.interleaved ? context_.kernels->rope_interleaved : context_.kernels->rope_half;
   for_each_head_group([&](int64_t row, int kv_head) {
-    const float* cosines = activations().cosines + row * d / 2;
-    const float* sines = activations().sines + row * d / 2;
-    rope(activations().k + (row * spec().kv_heads + kv_head) * d, cosines, sines, d);
+    rotate(row, layer, activations().k + (row * spec().kv_heads + kv_head) * d);
     float* q = activations().q + (row * spec().heads + int64_t{kv_head} * group) * d;
-    for (int h = 0; h < group; ++h) rope(q + int64_t{h} * d, cosines, sines, d);
+    for (int h = 0; h < group; ++h) rotate(row, layer, q + h * d);
   });
+}
+
+void Pass::store(int64_t row, int layer, int head, const float* key, const float* value) {
+  const auto segment =
+      std::upper_bound(rows_.segments.begin(), rows_.segments.end(), row,
+                       [](int64_t r, const Segment& s) { return r < s.first_row + s.rows; });
+  const KvCache::Place place{
+      .layer = layer,
+      .head = head,
+      .slot = segment->slot,
+      .position = segment->position + static_cast<int>(row) - segment->first_row};
+  if (context_.precision == Precision::kExact) {
+    context_.kv->write(place, key, value);
+    return;
+  }
+  int16_t* key_numbers = own().cached_key;
+  int16_t* value_numbers = own().cached_value;
+  float key_scale = 0;
+  float value_scale = 0;
+  kernels().to_q16(key, context_.kv->shape().key_dim, key_numbers, &key_scale);
+  kernels().to_q16(value, context_.kv->shape().value_dim, value_numbers, &value_scale);
+  context_.kv->write(place, key_numbers, key_scale, value_numbers, value_scale);
 }
 
 void Pass::store_keys_and_values(int layer) {
-  const int d = spec().head_dim;
-  auto segment = rows_.segments.begin();
   for_each_head_group([&](int64_t row, int kv_head) {
-    while (row >= segment->first_row + segment->rows) ++segment;
-    const int64_t at = (row * spec().kv_heads + kv_head) * d;
-    context_.kv->write(layer, kv_head, segment->slot,
-                       segment->position + static_cast<int>(row) - segment->first_row,
-                       activations().k + at, activations().v + at);
+    const int64_t at = row * spec().kv_heads + kv_head;
+    store(row, layer, kv_head, activations().k + at * spec().head_dim,
+          activations().v + at * spec().value_dim);
   });
 }
 
-void Pass::attend(int layer) {
-  const int group = spec().heads / spec().kv_heads;
+void Pass::attend(int layer, const Attention& attention) {
+  const int group = attention.heads / attention.kv_heads;
   // Later tiles of a prompt see more tokens, so neighbours go to different workers.
   int64_t task = 0;
   for (const Segment& segment : rows_.segments) {
     for (int first = 0; first < segment.rows * group; first += kTileRows) {
-      for (int kv_head = 0; kv_head < spec().kv_heads; ++kv_head, ++task) {
-        if (task % worker_.count() == worker_.index()) {
-          attend_tile(layer, segment, kv_head, first);
-        }
+      for (int kv_head = 0; kv_head < attention.kv_heads; ++kv_head, ++task) {
+        if (task % workers() == worker()) attend_tile(layer, attention, segment, kv_head, first);
       }
     }
   }
 }
 
 // Queries are numbered row by row, the group's heads of a row together.
-void Pass::attend_tile(int layer, const Segment& segment, int kv_head, int first_query) {
-  const int group = spec().heads / spec().kv_heads;
-  const int64_t d = spec().head_dim;
+void Pass::attend_tile(int layer, const Attention& attention, const Segment& segment, int kv_head,
+                       int first_query) {
+  const int group = attention.heads / attention.kv_heads;
   const float* queries[kTileRows];
   float* outputs[kTileRows];
+  int starts[kTileRows];
   int lengths[kTileRows];
+  float sinks[kTileRows];
+  const bool has_sinks = attention.sinks != nullptr && !attention.sinks->empty();
   const int count = std::min(kTileRows, segment.rows * group - first_query);
   for (int i = 0; i < count; ++i) {
     const int row = (first_query + i) / group;
     const int64_t head = int64_t{kv_head} * group + (first_query + i) % group;
-    const int64_t at = ((segment.first_row + row) * int64_t{spec().heads} + head) * d;
-    queries[i] = activations().q + at;
-    outputs[i] = activations().attention + at;
+    const int64_t at = (segment.first_row + row) * int64_t{attention.heads} + head;
+    queries[i] = attention.queries + at * attention.key_dim;
+    outputs[i] = attention.out + at * attention.value_dim;
     lengths[i] = segment.position + row + 1;
+    starts[i] = slides(layer) ? std::max(0, lengths[i] - spec().window) : 0;
+    if (has_sinks) sinks[i] = (*attention.sinks)[head];
   }
-  const auto attention = context_.precision == Precision::kExact ? context_.kernels->attention_f32
-                                                                 : context_.kernels->attention_bf16;
-  attention({.queries = queries,
-             .outputs = outputs,
-             .lengths = lengths,
-             .count = count,
-             .head_dim = spec().head_dim,
-             .scale = 1.0f / std::sqrt(static_cast<float>(d)),
-             .pool = context_.kv->pool(layer, kv_head),
-             .table = context_.kv->table(segment.slot),
-             .page_bytes = context_.kv->page_bytes()});
+  const auto kernel =
+      context_.precision == Precision::kExact ? kernels().attention_f32 : kernels().attention_q16;
+  kernel({.queries = queries,
+          .outputs = outputs,
+          .starts = starts,
+          .lengths = lengths,
+          .sinks = has_sinks ? sinks : nullptr,
+          .count = count,
+          .key_dim = attention.key_dim,
+          .value_dim = attention.value_dim,
+          .scale = spec().attention_scale,
+          .pool = context_.kv->pool(layer, kv_head),
+          .table = context_.kv->table(layer, segment.slot),
+          .page_bytes = context_.kv->page_bytes(layer)});
 }
 
-void Pass::feed_forward(const LayerWeights& w) {
-  Activations& a = activations();
-  const Tiles h = normed_tiles(a.x, w.ffn_norm, {&w.gate, &w.up});
-  // The same columns of both products fall to the same worker, so it can combine them at once.
-  multiply(h, {{.matrix = &w.gate, .out = a.gate}});
-  multiply(h, {{.matrix = &w.up, .out = a.up}});
-  const Range blocks = worker_.part(w.gate.blocks());
-  const int64_t column = blocks.begin * kBlockRows;
-  const int64_t count = std::min<int64_t>(blocks.end * kBlockRows, spec().ffn) - column;
-  for (int64_t r = 0; r < rows() && count > 0; ++r) {
-    const int64_t at = r * spec().ffn + column;
-    context_.kernels->silu_mul(a.gate + at, a.up + at, count);
+void Pass::activate(float* gate, const float* up, int64_t row_count, int64_t width, int64_t begin,
+                    int64_t end) {
+  const auto kernel = spec().activation == Activation::kSilu       ? kernels().silu_mul
+                      : spec().activation == Activation::kGeluTanh ? kernels().gelu_mul
+                                                                   : kernels().swiglu_oss;
+  if (begin >= end) return;
+  for (int64_t r = 0; r < row_count; ++r) {
+    kernel(gate + r * width + begin, up + r * width + begin, end - begin);
   }
-  barrier();
-  multiply(tiles(a.gate, spec().ffn, w.down), {{.matrix = &w.down, .out = a.x, .add = true}});
 }
 
 }  // namespace hearth::engine

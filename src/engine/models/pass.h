@@ -1,6 +1,6 @@
 // The building blocks that architectures are written in. Every worker runs the same code; a block
 // does its own part of the rows, columns or heads. A block that reads what other workers wrote
-// needs a barrier() before it, which the architecture's code shows.
+// needs a barrier() before it, which the code that calls it shows.
 #pragma once
 
 #include <initializer_list>
@@ -19,9 +19,11 @@ namespace hearth::engine {
 // What a pass computes with.
 struct PassContext {
   const ModelSpec* spec = nullptr;
+  int first_layer = 0;  // of the shard, in the model
   const kernels::Kernels* kernels = nullptr;
   Precision precision = Precision::kDefault;
-  std::span<const double> rope_frequencies;  // [head_dim / 2]
+  std::span<const double> rope_frequencies;        // [rope.dimensions / 2]
+  std::span<const double> local_rope_frequencies;  // of local_rope, or empty
   KvCache* kv = nullptr;
   Activations* activations = nullptr;
 };
@@ -51,8 +53,29 @@ struct Tiles {
 struct Product {
   const PackedMatrix* matrix = nullptr;
   float* out = nullptr;                      // [rows, matrix->rows]
-  const std::vector<float>* bias = nullptr;  // [matrix->rows], added to every row
+  const std::vector<float>* bias = nullptr;  // [matrix->rows], added to every row; may be empty
   bool add = false;                          // to what `out` holds
+};
+
+// Rows of numbers, `stride` from one to the next. With `chosen`, of those with these numbers.
+struct RowsView {
+  const float* data = nullptr;
+  int64_t stride = 0;
+  int64_t columns = 0;
+  const int32_t* chosen = nullptr;
+
+  const float* row(int64_t i) const { return data + (chosen == nullptr ? i : chosen[i]) * stride; }
+};
+
+// What attends to what: queries [rows, heads * key_dim] over a cache of kv_heads heads.
+struct Attention {
+  const float* queries = nullptr;
+  float* out = nullptr;  // [rows, heads * value_dim]
+  int heads = 0;
+  int kv_heads = 0;
+  int key_dim = 0;
+  int value_dim = 0;
+  const std::vector<float>* sinks = nullptr;  // [heads], or empty
 };
 
 class Pass {
@@ -61,8 +84,14 @@ class Pass {
       : context_(context), rows_(rows), worker_(worker) {}
 
   const ModelSpec& spec() const { return *context_.spec; }
+  const kernels::Kernels& kernels() const { return *context_.kernels; }
   Activations& activations() { return *context_.activations; }
+  Activations::Private& own() { return activations().threads[worker_.index()]; }
   int rows() const { return rows_.rows; }
+  // This worker's part of [0, total), and of all.
+  Range part(int64_t total) const { return worker_.part(total); }
+  int workers() const { return worker_.count(); }
+  int worker() const { return worker_.index(); }
   void barrier() { worker_.barrier(); }
 
   // Rows of the embedding into x.
@@ -72,33 +101,56 @@ class Pass {
   // The rows' rotary angles.
   void prepare_rope();
 
-  // RMSNorm of rows [rows, hidden], ready for products with `matrices`. With `chosen`, of the rows
+  // RMSNorm of rows [rows, columns], ready for products with `matrices`. With `chosen`, of the rows
   // with these numbers only.
-  Tiles normed_tiles(const float* x, const std::vector<float>& weight,
+  Tiles normed_tiles(const float* x, const std::vector<float>& weight, float epsilon,
                      std::initializer_list<const PackedMatrix*> matrices,
                      std::span<const int32_t> chosen = {});
-  // The rows as they are, [rows, columns].
-  Tiles tiles(const float* x, int64_t columns, const PackedMatrix& matrix);
+  // The rows as they are, [rows, columns]. Tiles of more than kTileRows rows lie in memory that all
+  // workers share: the next ones may be made only after a barrier.
+  Tiles tiles(const float* x, int64_t columns, std::initializer_list<const PackedMatrix*> matrices);
+  // `rows` <= kPrivateRows rows, prepared by this worker for itself alone.
+  Tiles own_tiles(const RowsView& x, int rows, std::initializer_list<const PackedMatrix*> matrices);
 
   // out[r][n] = sum over k of matrix[n][k] * tiles[r][k], for this worker's part of all columns.
   void multiply(const Tiles& tiles, std::initializer_list<Product> products);
+  // The same for the columns of the blocks [blocks.begin, blocks.end). The bias is a pointer here.
+  void multiply_blocks(const Tiles& tiles, const PackedMatrix& matrix, Range blocks, float* out,
+                       int64_t out_stride, const float* bias = nullptr, bool add = false);
+  // Each of `matrices` times its own columns of the rows: matrix i takes those from i * in_step on
+  // and gives those from i * out_step on. A worker does whole matrices.
+  void multiply_each(std::span<const PackedMatrix> matrices, const float* in, int64_t in_stride,
+                     int64_t in_step, float* out, int64_t out_stride, int64_t out_step);
+
+  // x[r] += RMSNorm(y[r]), rows of the residual stream's width.
+  void add_normed(float* x, const float* y, const std::vector<float>& weight);
 
   // Norms, rotates and stores one head group (a KV head and the query heads that read it) at a
   // time; all three give a worker the same groups.
   void norm_heads(const std::vector<float>& q_norm, const std::vector<float>& k_norm);
-  void rotate_heads();
+  void rotate_heads(int layer);
   void store_keys_and_values(int layer);
+  // Rotates `n` numbers of a row by its angles.
+  void rotate(int64_t row, int layer, float* x);
+  // Stores one row's key and value of one head.
+  void store(int64_t row, int layer, int head, const float* key, const float* value);
 
-  // attention = softmax(q k^T / sqrt(head_dim)) v, each query over its own and earlier positions.
-  void attend(int layer);
+  // softmax(q k^T * attention_scale) v, each query over its own and earlier positions, as far as
+  // the layer's window reaches.
+  void attend(int layer, const Attention& attention);
 
-  // x += down (silu(gate h) * (up h)) with h = norm(x)
-  void feed_forward(const LayerWeights& weights);
+  // gate = activation(gate, up) over columns [begin, end) of rows [rows, width].
+  void activate(float* gate, const float* up, int64_t rows, int64_t width, int64_t begin,
+                int64_t end);
 
  private:
   struct TilePlan;
   Tiles make_tiles(const TilePlan& plan);
-  void attend_tile(int layer, const Segment& segment, int kv_head, int first_query);
+  void fill_tile(const float* rows, int m, int64_t columns, bool floats, bool quantised,
+                 const TileStorage& storage, int64_t first_row);
+  void attend_tile(int layer, const Attention& attention, const Segment& segment, int kv_head,
+                   int first_query);
+  bool slides(int layer) const { return spec().slides(context_.first_layer + layer); }
   // Calls body(row, kv_head) for this worker's part of rows x kv_heads.
   template <class Body>
   void for_each_head_group(Body body);

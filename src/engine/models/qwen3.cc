@@ -1,41 +1,76 @@
-// Qwen 3 (https://arxiv.org/abs/2505.09388): Llama with an RMSNorm over each head of Q and K.
+// Qwen 3 (https://arxiv.org/abs/2505.09388): Llama with an RMSNorm over each head of Q and K, and
+// its mixture of experts.
+#include <array>
+
+#include "engine/formats/gguf_model.h"
+#include "engine/formats/hf_config.h"
 #include "engine/models/architecture.h"
+#include "engine/models/layers.h"
+#include "engine/models/qwen_experts.h"
 
 namespace hearth::engine {
 namespace {
 
+constexpr std::array<std::string_view, 1> kModelTypes = {"qwen3"};
+constexpr std::array<std::string_view, 1> kGgufNames = {"qwen3"};
+constexpr std::array<std::string_view, 1> kMoeModelTypes = {"qwen3_moe"};
+constexpr std::array<std::string_view, 1> kMoeGgufNames = {"qwen3moe"};
+
+void set_defaults(ModelSpec& spec) { spec.head_dim = 128; }
+
+Result<void> read_config(const JsonObject& config, ModelSpec& spec) {
+  spec.qk_norm = true;
+  return read_qwen_sliding_layers(config, spec);
+}
+
+Result<void> read_gguf(const GgufFile&, ModelSpec& spec) {
+  spec.qk_norm = true;
+  return {};
+}
+
+Result<void> read_moe_config(const JsonObject& config, ModelSpec& spec) {
+  HEARTH_RETURN_IF_ERROR(read_config(config, spec));
+  return read_qwen_experts(config, spec);
+}
+
+Result<void> read_moe_gguf(const GgufFile& gguf, ModelSpec& spec) {
+  spec.qk_norm = true;
+  HEARTH_RETURN_IF_ERROR(read_gguf_experts(gguf, ExpertScoring::kSoftmax, spec));
+  if (!spec.moe) return gguf.wrong("qwen3moe.expert_count", "a positive number");
+  spec.moe->normalise = true;  // the format has it implied
+  return {};
+}
+
 Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, LayerWeights& w) {
-  HEARTH_RETURN_IF_ERROR(load_decoder_layer(loader, spec, layer, w));
-  const std::string prefix = layer_prefix(layer) + "self_attn.";
-  HEARTH_RETURN_IF_ERROR(loader.vector(prefix + "q_norm.weight", spec.head_dim, &w.q_norm));
-  return loader.vector(prefix + "k_norm.weight", spec.head_dim, &w.k_norm);
+  HEARTH_RETURN_IF_ERROR(load_norms(loader, spec, layer, w));
+  HEARTH_RETURN_IF_ERROR(load_attention(loader, spec, layer, w));
+  if (spec.sparse(layer)) return load_qwen_experts(loader, spec, layer, w.mixture);
+  return load_feed_forward(loader, layer_prefix(layer) + "mlp.", spec.hidden, spec.ffn, w.ffn);
 }
 
 void run_layer(Pass& pass, const LayerWeights& w, int layer) {
-  Activations& a = pass.activations();
-
-  // x += O attention(rope(norm(Q h)), rope(norm(K h)), V h) with h = norm(x)
-  const Tiles h = pass.normed_tiles(a.x, w.attention_norm, {&w.q, &w.k, &w.v});
-  pass.multiply(h, {{.matrix = &w.q, .out = a.q},    // [rows, heads * head_dim]
-                    {.matrix = &w.k, .out = a.k},    // [rows, kv_heads * head_dim]
-                    {.matrix = &w.v, .out = a.v}});  // [rows, kv_heads * head_dim]
-  pass.barrier();
-  pass.norm_heads(w.q_norm, w.k_norm);
-  pass.rotate_heads();
-  pass.store_keys_and_values(layer);
-  pass.barrier();
-  pass.attend(layer);
-  pass.barrier();
-  pass.multiply(pass.tiles(a.attention, w.o.columns, w.o),
-                {{.matrix = &w.o, .out = a.x, .add = true}});
-  pass.barrier();
-
-  pass.feed_forward(w);
-  pass.barrier();
+  grouped_query_attention(pass, w, layer);
+  feed_forward_or_mixture(pass, w);
 }
 
 }  // namespace
 
-const ArchitectureCode kQwen3 = {load_layer, run_layer};
+const ArchitectureCode kQwen3 = {.architecture = Architecture::kQwen3,
+                                 .model_types = kModelTypes,
+                                 .gguf_names = kGgufNames,
+                                 .set_defaults = set_defaults,
+                                 .read_config = read_config,
+                                 .read_gguf = read_gguf,
+                                 .load_layer = load_layer,
+                                 .run_layer = run_layer};
+
+const ArchitectureCode kQwen3Moe = {.architecture = Architecture::kQwen3Moe,
+                                    .model_types = kMoeModelTypes,
+                                    .gguf_names = kMoeGgufNames,
+                                    .set_defaults = set_defaults,
+                                    .read_config = read_moe_config,
+                                    .read_gguf = read_moe_gguf,
+                                    .load_layer = load_layer,
+                                    .run_layer = run_layer};
 
 }  // namespace hearth::engine

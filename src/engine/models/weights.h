@@ -2,28 +2,61 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/model_files.h"
+#include "engine/rank_model.h"
 #include "engine/tensor/buffer.h"
 #include "engine/tensor/packed_matrix.h"
 #include "engine/tensor/thread_pool.h"
+#include "engine/tensor/transpose.h"
 
 namespace hearth::engine {
 
+// down (activation(gate h, up h))
+struct FeedForwardWeights {
+  PackedMatrix gate, up;  // [width, hidden]
+  PackedMatrix down;      // [hidden, width]
+};
+
+struct MixtureWeights {
+  PackedMatrix router;                      // [experts, hidden]
+  std::vector<float> router_bias;           // [experts], of the scores
+  std::vector<float> choice_bias;           // [experts], of the scores by which experts are chosen
+  std::vector<FeedForwardWeights> experts;  // [experts]
+  std::vector<float> gate_bias, up_bias;    // [experts, width]
+  std::vector<float> down_bias;             // [experts, hidden]
+  FeedForwardWeights shared;                // for every token
+  PackedMatrix shared_gate;                 // [1, hidden]: the shared experts' weight
+};
+
 // One decoder layer. What an architecture does not have stays empty.
 struct LayerWeights {
-  std::vector<float> attention_norm;          // [hidden]
-  PackedMatrix q;                             // [heads * head_dim, hidden]
-  PackedMatrix k, v;                          // [kv_heads * head_dim, hidden]
-  std::vector<float> q_bias, k_bias, v_bias;  // one per row of q, k, v
-  std::vector<float> q_norm, k_norm;          // [head_dim]
-  PackedMatrix o;                             // [hidden, heads * head_dim]
-  std::vector<float> ffn_norm;                // [hidden]
-  PackedMatrix gate, up;                      // [ffn, hidden]
-  PackedMatrix down;                          // [hidden, ffn]
+  std::vector<float> attention_norm;                  // [hidden]
+  PackedMatrix q;                                     // [heads * head_dim, hidden]
+  PackedMatrix k;                                     // [kv_heads * head_dim, hidden]
+  PackedMatrix v;                                     // [kv_heads * value_dim, hidden]
+  std::vector<float> q_bias, k_bias, v_bias, o_bias;  // one per row of q, k, v, o
+  std::vector<float> q_norm, k_norm;                  // [head_dim]
+  std::vector<float> sinks;                           // [heads]
+  PackedMatrix o;                                     // [hidden, heads * value_dim]
+  std::vector<float> attention_out_norm;              // [hidden]
+
+  // Latent attention: the query is q (norm (q_down h)), or q h without q_down.
+  PackedMatrix q_down;                        // [query_rank, hidden]
+  std::vector<float> q_down_norm;             // [query_rank]
+  PackedMatrix kv_down;                       // [latent_dim + rotary_dim, hidden]
+  std::vector<float> latent_norm;             // [latent_dim]
+  std::vector<PackedMatrix> keys_to_latent;   // [heads] of [latent_dim, nope_dim]
+  std::vector<PackedMatrix> latent_to_value;  // [heads] of [value_dim, latent_dim]
+
+  std::vector<float> ffn_norm;      // [hidden]
+  FeedForwardWeights ffn;           // of a plain layer
+  MixtureWeights mixture;           // of a sparse layer
+  std::vector<float> ffn_out_norm;  // [hidden]
 };
 
 struct Weights {
@@ -35,22 +68,46 @@ struct Weights {
 };
 
 // Collects the tensors of a shard, so that their size is known before memory is taken, then packs
-// them. The matrices given to matrix() must stay where they are until pack() returns.
+// them. The matrices given to it must stay where they are until pack() returns.
 class WeightLoader {
  public:
-  explicit WeightLoader(const ModelFiles& files) : files_(files) {}
+  explicit WeightLoader(const ModelFiles& files, Quantize quantize = Quantize::kNone)
+      : files_(files), quantize_(quantize) {}
 
-  // Errors of both: the files' (kNotFound), and kCorrupt naming a tensor of another shape.
+  // What is named from now on belongs to this layer, or to ModelTensor::kEmbedding or kHead.
+  void begin(int layer) { layer_ = layer; }
 
-  // Reads a vector at once.
+  bool has(const std::string& name) const { return files_.has_tensor(name); }
+  // Is the tensor stored in blocks? kNotFound if there is none.
+  Result<bool> quantised(const std::string& name) const;
+
+  // Errors of all below: kCorrupt naming a tensor that is missing or has another shape, and what was
+  // expected.
+
+  // Reads a vector at once; of `rows` x `columns`, a matrix row by row.
   Result<void> vector(const std::string& name, int64_t size, std::vector<float>* out);
+  Result<void> rows(const std::string& name, int64_t rows, int64_t columns,
+                    std::vector<float>* out);
+  // A norm's weights, plus 1 where the spec says so.
+  Result<void> norm(const std::string& name, int64_t size, std::vector<float>* out);
   // Notes a matrix for pack().
   Result<void> matrix(const std::string& name, int64_t rows, int64_t columns, PackedMatrix* out);
-  // The matrices noted since the last call make up one layer.
-  void end_layer() { layer_ends_.push_back(jobs_.size()); }
+  // Notes some rows of a tensor of `rows` x `columns`.
+  Result<void> part(const std::string& name, int64_t rows, int64_t columns, Choice choice,
+                    PackedMatrix* out);
+  // Notes a part of such a tensor transposed: out is [outputs.count, inputs.count] of the tensor's
+  // columns `outputs` and rows `inputs`. Held as BF16 or F32, whichever is exact.
+  Result<void> transposed(const std::string& name, int64_t rows, int64_t columns, Choice inputs,
+                          Choice outputs, PackedMatrix* out);
+  // One expert's matrix, from a tensor of its own, PREFIX3.NAME, or out of all experts' stacked in
+  // PREFIXNAME.
+  Result<void> expert(const std::string& prefix, const std::string& name, int number, int experts,
+                      int64_t rows, int64_t columns, PackedMatrix* out);
 
   // Bytes that pack() will allocate.
   int64_t bytes() const { return bytes_; }
+  // All that was named so far.
+  const std::vector<ModelTensor>& tensors() const { return tensors_; }
 
   // Packs all matrices on all threads into one allocation and gives the files' pages back as it
   // goes. `progress(done, total)` after each layer. kResourceExhausted if there is no memory.
@@ -60,13 +117,23 @@ class WeightLoader {
   struct Job {
     TensorView view;
     PackedMatrix* matrix;
+    std::optional<Choice> transposed;  // the outputs
+    int layer;
+    bool requantise;
   };
 
   Result<TensorView> find(const std::string& name, int64_t rows, int64_t columns) const;
+  // Adds `columns` of the view's columns to tensors().
+  void note(const std::string& name, const TensorView& view, int64_t columns);
+  void add_job(const TensorView& view, std::optional<Choice> transposed, bool requantise,
+               PackedMatrix* out);
+  int layers() const;
 
   const ModelFiles& files_;
+  const Quantize quantize_;
+  int layer_ = 0;
   std::vector<Job> jobs_;
-  std::vector<size_t> layer_ends_;  // jobs done when a layer is
+  std::vector<ModelTensor> tensors_;
   int64_t bytes_ = 0;
 };
 

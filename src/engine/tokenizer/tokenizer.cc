@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "engine/formats/gguf.h"
+#include "engine/formats/gguf_parts.h"
 #include "engine/formats/mapped_file.h"
 #include "engine/tokenizer/tokenizer_gguf.h"
 #include "engine/tokenizer/tokenizer_json.h"
@@ -148,8 +148,8 @@ Result<void> check_ids(const TokenizerParts& parts, const std::string& path) {
 
 Result<TokenizerParts> read_parts(const MappedFile& file) {
   if (!file.text().starts_with("GGUF")) return parse_tokenizer_json(file.text(), file.path());
-  HEARTH_TRY(const GgufFile gguf, GgufFile::parse(file.bytes(), file.path()));
-  return read_tokenizer_gguf(gguf);
+  HEARTH_TRY(const GgufParts parts, open_gguf_parts(file.path()));
+  return read_tokenizer_gguf(parts.gguf);
 }
 
 }  // namespace
@@ -159,6 +159,7 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::load(const std::string& path) {
   const bool directory = std::filesystem::is_directory(path, ignored);
   HEARTH_TRY(const MappedFile file, MappedFile::open(directory ? path + "/tokenizer.json" : path));
   HEARTH_TRY(TokenizerParts parts, read_parts(file));
+  HEARTH_RETURN_IF_ERROR(file.check_intact());
   HEARTH_RETURN_IF_ERROR(check_ids(parts, path));
   return std::unique_ptr<Tokenizer>(std::make_unique<LoadedTokenizer>(std::move(parts)));
 }

@@ -113,11 +113,46 @@ void rope_interleaved(float* x, const float* cosines, const float* sines, int n)
   }
 }
 
+// x / (1 + e^-t)
+HEARTH_SIMD F32x16 gate_by(F32x16 x, F32x16 t) { return div(x, add(set1(1), exp(sub(zero(), t)))); }
+
 void silu_mul(float* gate, const float* up, int64_t n) {
   for (int64_t i = 0; i < n; i += 16) {
     const F32x16 g = load_at(gate, i, n);
-    const F32x16 silu = div(g, add(set1(1), exp(sub(zero(), g))));
-    store_at(gate, i, n, mul(silu, load_at(up, i, n)));
+    store_at(gate, i, n, mul(gate_by(g, g), load_at(up, i, n)));
+  }
+}
+
+void gelu_mul(float* gate, const float* up, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) {
+    const F32x16 g = load_at(gate, i, n);
+    const F32x16 cubic = fma(mul(g, g), mul(g, set1(0.044715f)), g);
+    const F32x16 gelu = gate_by(g, mul(cubic, set1(1.5957691216f)));  // 2 sqrt(2 / pi)
+    store_at(gate, i, n, mul(gelu, load_at(up, i, n)));
+  }
+}
+
+void swiglu_oss(float* gate, const float* up, int64_t n) {
+  const F32x16 limit = set1(kSwigluLimit);
+  for (int64_t i = 0; i < n; i += 16) {
+    const F32x16 g = min(load_at(gate, i, n), limit);
+    const F32x16 u = max(min(load_at(up, i, n), limit), sub(zero(), limit));
+    store_at(gate, i, n, mul(gate_by(g, mul(g, set1(1.702f))), add(u, set1(1))));
+  }
+}
+
+void to_q16(const float* x, int64_t n, int16_t* out, float* scale) {
+  F32x16 largest = zero();
+  for (int64_t i = 0; i < n; i += 16) largest = max(largest, abs(load_at(x, i, n)));
+  const float max_abs = reduce_max(largest);
+  // Below this the reciprocal could overflow, and nothing is lost by zero.
+  const bool any = max_abs > 1e-30f;
+  *scale = any ? max_abs / 32767 : 0;
+  const F32x16 inverse = set1(any ? 32767 / max_abs : 0);
+  for (int64_t i = 0; i < n; i += 16) {
+    int16_t numbers[16];
+    store_int16(numbers, to_int(mul(load_at(x, i, n), inverse)));
+    __builtin_memcpy(out + i, numbers, (n - i < 16 ? n - i : 16) * sizeof(int16_t));
   }
 }
 

@@ -1,0 +1,30 @@
+// The layers' two halves, from the pass's building blocks: what attention and feed-forward layers
+// are made of in every architecture, as far as they agree. Each starts with the residual stream x
+// complete and ends with a barrier after which x holds its result.
+#pragma once
+
+#include "engine/models/pass.h"
+#include "engine/models/weights.h"
+
+namespace hearth::engine {
+
+// Grouped-query attention (https://arxiv.org/abs/2305.13245):
+//   x += O attention(rope(norm(Q h + b)), rope(norm(K h + b)), V h + b) + b,  h = norm(x)
+// with the biases, head norms, sinks and the norm of the output that the weights have. `layer`
+// counts from the shard's first.
+void grouped_query_attention(Pass& pass, const LayerWeights& w, int layer);
+
+// Multi-head latent attention in its absorbed form (LatentAttentionSpec): queries are carried into
+// the latent space, so that all heads attend over the one cached vector a token.
+void latent_attention(Pass& pass, const LayerWeights& w, int layer);
+
+// x += down (activation(gate h) * up h), h = norm(x)
+void feed_forward(Pass& pass, const LayerWeights& w);
+
+// x += sum over the chosen experts e of weight_e expert_e(h), plus the shared experts, h = norm(x)
+void mixture_of_experts(Pass& pass, const LayerWeights& w);
+
+// Whichever of the two the layer has.
+void feed_forward_or_mixture(Pass& pass, const LayerWeights& w);
+
+}  // namespace hearth::engine

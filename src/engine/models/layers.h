@@ -1,0 +1,33 @@
+// Loading what layers of several architectures have in common, and whole models.
+#pragma once
+
+#include <string>
+
+#include "engine/model_spec.h"
+#include "engine/models/weights.h"
+
+namespace hearth::engine {
+
+// "model.layers.3."
+std::string layer_prefix(int layer);
+
+// The norms before both halves of a layer.
+Result<void> load_norms(WeightLoader& loader, const ModelSpec& spec, int layer, LayerWeights& w);
+
+// Q, K, V and O with the biases and head norms that the spec has.
+Result<void> load_attention(WeightLoader& loader, const ModelSpec& spec, int layer,
+                            LayerWeights& w);
+
+// PREFIXgate_proj and so on, of `width`.
+Result<void> load_feed_forward(WeightLoader& loader, const std::string& prefix, int64_t hidden,
+                               int64_t width, FeedForwardWeights& w);
+
+// The experts PREFIX0.gate_proj and so on, or stacked.
+Result<void> load_experts(WeightLoader& loader, const std::string& prefix, const ModelSpec& spec,
+                          MixtureWeights& w);
+
+// All tensors of a shard. Errors as WeightLoader's.
+Result<void> collect_weights(WeightLoader& loader, const ModelSpec& spec, const Shard& shard,
+                             Weights& weights);
+
+}  // namespace hearth::engine

@@ -1,0 +1,26 @@
+// Matrices that a file holds the other way round.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/tensor/packed_matrix.h"
+
+namespace hearth::engine {
+
+// Rows or columns of a tensor: `count` of them, every `step`-th from `first` on.
+struct Choice {
+  int64_t first = 0;
+  int64_t count = 0;
+  int64_t step = 1;
+};
+
+// The geometry of the view's columns `outputs` as rows, with no data yet: BF16 if the view is, else
+// F32, so that nothing is lost.
+PackedMatrix transposed_geometry(const TensorView& view, const Choice& outputs);
+
+// Packs the view's rows [begin, end), which are the matrix's columns. Threads may pack different
+// rows together. REQUIRES: matrix.data has room for bytes(), zeroed.
+void pack_transposed(const TensorView& view, const Choice& outputs, const PackedMatrix& matrix,
+                     int64_t begin, int64_t end);
+
+}  // namespace hearth::engine
