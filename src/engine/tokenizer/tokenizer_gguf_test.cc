@@ -130,6 +130,17 @@ TEST(GgufSentencePiece, ScoresDecideWhatIsMerged) {
   EXPECT_THAT(tokenizer->encode("xya", false), ElementsAre(0, 1));
 }
 
+TEST(GgufSentencePiece, Phi3sTokensTakeTheSpaceBehindThem) {
+  const TemporaryFolder folder;
+  GgufBuilder builder = sentencepiece_bpe();
+  const auto plain = load(folder.write("t.gguf", builder.build()));
+  builder.add_text("general.architecture", "phi3");
+  const auto phi = load(folder.write("phi.gguf", builder.build()));
+  ASSERT_TRUE(plain && phi);
+  EXPECT_EQ(phi->encode("</s>\n a", false), plain->encode("</s>a", false));
+  EXPECT_EQ(phi->encode("<s>\n a", false), plain->encode("<s>\n a", false));
+}
+
 TEST(GgufSentencePiece, ProblemsAreNamed) {
   const TemporaryFolder folder;
   const auto refused = [&](const std::vector<float>& scores, const std::string& token) {
