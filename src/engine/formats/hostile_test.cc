@@ -53,7 +53,8 @@ class HostileFile : public ::testing::Test {
   void refused_in_directory(const std::string& name, std::string_view content,
                             std::initializer_list<std::string_view> parts) {
     std::filesystem::copy(golden("models/qwen3"), folder_.path() + "/model",
-                          std::filesystem::copy_options::overwrite_existing);
+                          std::filesystem::copy_options::recursive |
+                              std::filesystem::copy_options::overwrite_existing);
     refused(open_model, folder_.path() + "/model", folder_.write("model/" + name, content), parts);
   }
 

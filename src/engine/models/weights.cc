@@ -41,6 +41,10 @@ std::string shape_text(int64_t rows, int64_t columns) {
 
 Result<TensorView> WeightLoader::find(const std::string& name, int64_t rows,
                                       int64_t columns) const {
+  if (!has(name)) {
+    return Error(Code::kCorrupt, files_.path() + ": tensor " + name + " is missing, expected " +
+                                     shape_text(rows, columns));
+  }
   HEARTH_TRY(const TensorView view, files_.tensor(name));
   if (view.rows != rows || view.columns != columns) {
     return Error(Code::kCorrupt, files_.path() + ": tensor " + name + " is " +
