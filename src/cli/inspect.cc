@@ -234,7 +234,10 @@ void print_json(const Report& report) {
                      {"embedding_bytes", report.embedding_bytes},
                      {"head_bytes", report.head_bytes}};
   out["tensor_ranks"] = report.tensor_ranks;
-  out["tokenizer_size"] = report.tokenizer == nullptr ? 0 : report.tokenizer->size();
+  out["tokenizer"] = nullptr;
+  if (report.tokenizer != nullptr) {
+    out["tokenizer"] = {{"kind", report.tokenizer->kind()}, {"size", report.tokenizer->size()}};
+  }
   out["chat_template"] = !report.files->chat_template().empty();
   out["bos"] = to_json(tokens_of(report, {spec.bos_id}));
   out["eos"] = to_json(tokens_of(report, spec.eos_ids));
@@ -316,7 +319,8 @@ std::string facts(const Report& report) {
                   fmt::format("{}{}", spec.vocab, spec.tied_embedding ? ", head tied to it" : "")});
   rows.push_back({"Tokenizer", report.tokenizer == nullptr
                                    ? "none"
-                                   : fmt::format("{} tokens", report.tokenizer->size())});
+                                   : fmt::format("{}, {} tokens", report.tokenizer->kind(),
+                                                 report.tokenizer->size())});
   rows.push_back({"Chat template", report.files->chat_template().empty() ? "no" : "yes"});
   rows.push_back({"Begins with", described(tokens_of(report, {spec.bos_id}))});
   rows.push_back({"Ends with", described(tokens_of(report, spec.eos_ids))});

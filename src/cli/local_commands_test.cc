@@ -93,8 +93,9 @@ TEST(InspectTest, PrintsTablesForPeople) {
   const Ran ran = run_hearth({"inspect", "ember"});
   ASSERT_EQ(ran.status, 0) << ran.err;
   for (const char* line :
-       {"Architecture   llama", "Chat template  yes", "Begins with    none", "<|im_end|> (",
-        "embedding     BF16", "attention     BF16", "KV CACHE", "pipeline  up to 6 stages"}) {
+       {"Architecture   llama", "Tokenizer      BPE, 2048 tokens", "Chat template  yes",
+        "Begins with    none", "<|im_end|> (", "embedding     BF16", "attention     BF16",
+        "KV CACHE", "pipeline  up to 6 stages"}) {
     EXPECT_THAT(ran.out, HasSubstr(line)) << ran.out;
   }
 }
