@@ -65,6 +65,20 @@ struct AttentionArgs {
   int64_t page_bytes = 0;
 };
 constexpr int kHeadDimMax = 1024;
+
+// One token of the gated delta rule (DeltaNetSpec in model_spec.h) in one head:
+//   S = decay S;  S += key (beta (value - S^T key))^T;  out = S^T query
+struct DeltaRuleArgs {
+  float* state = nullptr;  // S [key_dim, value_dim]
+  int key_dim = 0;
+  int value_dim = 0;
+  const float* query = nullptr;
+  const float* key = nullptr;
+  const float* value = nullptr;
+  float decay = 0;
+  float beta = 0;
+  float* out = nullptr;  // [value_dim]
+};
 constexpr int kPageTokens = 32;
 constexpr float kSwigluLimit = 7.0f;  // of swiglu_oss
 constexpr int kQuadBytes = 8;         // of four quantised activations
@@ -98,6 +112,8 @@ struct Kernels {
   void (*swiglu_oss)(float* gate, const float* up, int64_t n);
   // x[i] += y[i]
   void (*add)(float* x, const float* y, int64_t n);
+
+  void (*delta_rule)(const DeltaRuleArgs& args);
 
   void (*attention_f32)(const AttentionArgs& args);
   void (*attention_bf16)(const AttentionArgs& args);

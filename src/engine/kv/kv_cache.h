@@ -15,7 +15,11 @@ namespace hearth::engine {
 
 enum class KvType { kF32, kBF16 };
 
-enum class KvLayer { kFull, kWindow };
+enum class KvLayer {
+  kFull,
+  kWindow,
+  kNone  // keeps nothing here
+};
 
 struct KvShape {
   std::vector<KvLayer> layers;  // of the shard

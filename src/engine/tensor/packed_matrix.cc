@@ -166,7 +166,7 @@ void decode_row(Encoding encoding, const std::byte* row, int64_t columns, float*
 // Row `row` of the view.
 const std::byte* file_row(const TensorView& view, int64_t row) {
   const int64_t bytes = view.columns / block_elements(view.encoding) * block_bytes(view.encoding);
-  return view.bytes.data() + (view.first_row + row * view.row_step) * bytes;
+  return view.bytes.data() + view.tensor_row(row) * bytes;
 }
 
 int unpack_nibble(const std::byte* plane, int64_t k, int64_t n) {

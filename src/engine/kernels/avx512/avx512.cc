@@ -9,6 +9,7 @@
 #include "engine/kernels/generic/weights.h"
 
 #include "engine/kernels/generic/attention.h"
+#include "engine/kernels/generic/delta_rule.h"
 #include "engine/kernels/generic/matmul.h"
 #include "engine/kernels/tables.h"
 
@@ -30,6 +31,7 @@ const Kernels kAvx512Kernels = {
     .gelu_mul = gelu_mul,
     .swiglu_oss = swiglu_oss,
     .add = add_rows,
+    .delta_rule = delta_rule,
     .attention_f32 = attention<PageF32>,
     .attention_bf16 = attention<PageBF16>,
 };
