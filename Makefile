@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := build
 CXX_FILES = $(shell git ls-files '*.cc' '*.h')
 
-.PHONY: run build configured everything test test-fast asan tsan tidy format format-check clean packages help
+.PHONY: run build configured everything test test-fast asan tsan fuzz tidy format format-check clean packages help
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,9 @@ asan: packages ## Every test under AddressSanitizer and UndefinedBehaviorSanitiz
 tsan: packages ## Every test under ThreadSanitizer
 	@cmake --preset tsan && cmake --build --preset tsan && tools/run-tests build-tsan -LE 'browser|client'
 
+fuzz: packages ## Fuzz what reads files from elsewhere, FUZZ_SECONDS (60) for each target
+	@cmake --preset fuzz && cmake --build --preset fuzz && tools/run-fuzzers build-fuzz
+
 tidy: everything ## clang-tidy's bug checks over all sources
 	@tools/run-clang-tidy
 
@@ -45,4 +48,4 @@ format-check: packages ## Fail if `make format` would change anything
 	@clang-format --dry-run -Werror $(CXX_FILES)
 
 clean: ## Remove everything that was built
-	rm -rf build build-dev build-asan build-tsan dashboard/dist
+	rm -rf build build-dev build-asan build-tsan build-fuzz dashboard/dist

@@ -24,12 +24,15 @@ using kernels::kTileRows;
 constexpr int64_t kColumns = 4096;
 constexpr int64_t kBytesMin = 96 << 20;  // beyond any cache of the machines this is meant for
 
-// Numbers do not matter, their bytes do; zeros would read one page over and over.
-Buffer filled(int64_t bytes) {
+// Numbers do not matter, their bytes do; zeros would read one page over and over. As halves or as
+// powers of two they are near 1: subnormal sums would be slow.
+Buffer filled(int64_t bytes, bool powers = false) {
   Buffer buffer = Buffer::allocate(bytes).value();
   auto* words = reinterpret_cast<uint32_t*>(buffer.data());
-  for (int64_t i = 0; i < bytes / 4; ++i)
-    words[i] = static_cast<uint32_t>(i) * 2654435761u & 0x37ff37ff;
+  for (int64_t i = 0; i < bytes / 4; ++i) {
+    const uint32_t random = static_cast<uint32_t>(i) * 2654435761u;
+    words[i] = powers ? (random & 0x0f0f0f0f) | 0x70707070 : random & 0x37ff37ff;
+  }
   return buffer;
 }
 
@@ -38,10 +41,14 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
   const int m = static_cast<int>(state.range(0));
   PackedMatrix matrix;
   matrix.encoding = encoding;
+  matrix.groups = {.shift = 1,  // of 64 columns
+                   .type = kernels::GroupFloat::kF16,
+                   .offset = encoding == Encoding::kF8_E4M3 ? kernels::GroupOffset::kNone
+                                                            : kernels::GroupOffset::kMin};
   matrix.rows = 16;
   matrix.columns = kColumns;
   matrix.rows = (kBytesMin / matrix.block_bytes() + 1) * 16;
-  const Buffer weights = filled(matrix.bytes());
+  const Buffer weights = filled(matrix.bytes(), encoding == Encoding::kMXFP4);
   std::vector<float> rows(m * kColumns);
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = std::sin(static_cast<float>(i));
   std::vector<float> x(rows.size());
@@ -62,6 +69,7 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
   for (auto _ : state) {
     function({.weights = weights.data(),
               .block_bytes = matrix.block_bytes(),
+              .groups = matrix.groups,
               .columns = kColumns,
               .rows = m,
               .x = x.data(),
@@ -117,8 +125,8 @@ void register_all() {
   for (const Isa& isa : kernels::isas()) {
     if (!isa.supported()) continue;
     const bool reference = isa.priority == 0;  // too slow for many rows
-    for (const Encoding encoding : {Encoding::kF32, Encoding::kF16, Encoding::kBF16,
-                                    Encoding::kQ8_0, Encoding::kQ4_0, Encoding::kQ6_K}) {
+    for (int e = 0; e < static_cast<int>(Encoding::kMXFP4Split); ++e) {
+      const auto encoding = static_cast<Encoding>(e);
       const std::string name = std::string(isa.name) + "/" + std::string(to_string(encoding));
       auto* bench = benchmark::RegisterBenchmark(name.c_str(), matmul, &isa, encoding)->Arg(1);
       if (!reference) bench->Arg(4)->Arg(8)->Arg(64);

@@ -6,7 +6,10 @@
 namespace hearth::chat {
 
 std::string StreamDetokenizer::push(int32_t id) {
-  held_ += tokenizer_.bytes(id, /*skip_special=*/true);
+  if (id < 0 || id >= tokenizer_.size() || tokenizer_.is_special(id)) return {};
+  held_ += begun_ ? tokenizer_.bytes(id, /*skip_special=*/true)
+                  : tokenizer_.first_bytes(id, /*skip_special=*/true);
+  begun_ = true;
   std::string text;
   std::string_view rest = held_;
   while (!rest.empty()) {

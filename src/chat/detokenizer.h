@@ -27,7 +27,8 @@ class StreamDetokenizer {
 
  private:
   const engine::Tokenizer& tokenizer_;
-  std::string held_;  // the bytes of an incomplete character, < 4
+  bool begun_ = false;  // a token that gives text has been pushed
+  std::string held_;    // the bytes of an incomplete character, < 4
 };
 
 }  // namespace hearth::chat

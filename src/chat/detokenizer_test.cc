@@ -21,9 +21,19 @@ class ByteTokenizer final : public engine::Tokenizer {
     if (is_special(id)) return skip_special ? "" : "<|end|>";
     return id >= 0 && id < size() ? tokens_[static_cast<size_t>(id)] : "";
   }
+  // A text does not begin with a space.
+  std::string first_bytes(int32_t id, bool skip_special) const override {
+    const std::string all = bytes(id, skip_special);
+    return all.starts_with(' ') ? all.substr(1) : all;
+  }
   std::string decode(const std::vector<int32_t>& ids, bool skip_special) const override {
     std::string all;
-    for (const int32_t id : ids) all += bytes(id, skip_special);
+    bool first = true;
+    for (const int32_t id : ids) {
+      if (id < 0 || id >= size() || (skip_special && is_special(id))) continue;
+      all += first ? first_bytes(id, skip_special) : bytes(id, skip_special);
+      first = false;
+    }
     return to_valid_utf8(all);
   }
   std::optional<int32_t> id_of(std::string_view) const override { return std::nullopt; }
@@ -96,6 +106,14 @@ TEST(StreamDetokenizer, BytesThatCannotCompleteBecomeReplacementCharactersAtOnce
 TEST(StreamDetokenizer, SpecialAndUnknownTokensGiveNoTextAndDoNotDisturbACharacter) {
   const ByteTokenizer tokenizer = every_byte();
   EXPECT_EQ(stream(tokenizer, {0xC3, 256, 0xA9, 256, -1, 9999}), "é");
+}
+
+TEST(StreamDetokenizer, OnlyTheTextsFirstTokenLosesItsSpace) {
+  const ByteTokenizer tokenizer({" a", " ", "b"});
+  EXPECT_EQ(stream(tokenizer, {0, 0, 2}), "a ab");
+  EXPECT_EQ(stream(tokenizer, {3, 3, 0, 0}), "a a");  // special tokens are not part of the text
+  EXPECT_EQ(stream(tokenizer, {1, 0}), " a");
+  EXPECT_EQ(stream(tokenizer, {2, 0}), "b a");
 }
 
 TEST(StreamDetokenizer, RandomBytesGiveTheSameTextAsDecodingThemAtOnce) {

@@ -10,6 +10,9 @@
 namespace hearth::chat {
 namespace {
 
+// A tree takes a hundred times the room of its source; published templates have up to 20 KB.
+constexpr size_t kSourceBytesMax = 256 * 1024;
+
 class JinjaTemplate final : public ChatTemplate {
  public:
   explicit JinjaTemplate(jinja::Block block) : block_(std::move(block)) {}
@@ -28,6 +31,11 @@ class JinjaTemplate final : public ChatTemplate {
 }  // namespace
 
 Result<std::unique_ptr<ChatTemplate>> ChatTemplate::compile(std::string_view source) {
+  if (source.size() > kSourceBytesMax) {
+    return Error(Code::kUnsupported, "a chat template of " + std::to_string(source.size()) +
+                                         " bytes, expected at most " +
+                                         std::to_string(kSourceBytesMax));
+  }
   HEARTH_TRY(jinja::Block block, jinja::parse(to_valid_utf8(source)));
   return std::unique_ptr<ChatTemplate>(std::make_unique<JinjaTemplate>(std::move(block)));
 }

@@ -19,7 +19,8 @@ class ChatTemplate {
  public:
   virtual ~ChatTemplate() = default;
 
-  // kInvalidArgument names line and what was expected; kUnsupported names the construct.
+  // kInvalidArgument names line and what was expected; kUnsupported names the construct, or the
+  // size of a source of more than 256 KiB.
   static Result<std::unique_ptr<ChatTemplate>> compile(std::string_view source);
 
   // Renders with `variables`, an object: messages, add_generation_prompt, bos_token, eos_token, ...

@@ -233,6 +233,97 @@ inline constexpr const char* kCases[] = {
     "{% for i in [1, 2] %}{% macro m() %}{{ i }}{% endmacro %}{{ m() }}{% endfor %}",
     "{% if no %}a{% elif n == 7 %}b{% elif yes %}c{% else %}d{% endif %} {% if no %}{% else %}e{% "
     "endif %} {% if not no and (yes or missing.x) %}f{% endif %}",
+    // Lazy filters give iterators: true when empty, without length and positions, walked once.
+    "{{ 'yes' if [] | select else 'no' }} {{ 'yes' if list | map('string') else 'no' }} {{ 'yes' "
+    "if [] | list else 'no' }} {{ 'yes' if d | items }} {{ 'yes' if [] | reverse }}",
+    "{% set it = list | map('string') %}{{ it | join }}|{{ it | join }}|{% for i in it %}x{% else "
+    "%}empty{% endfor %}",
+    "{% set it = [1, 2, 3, 4] | select %}{{ it | first }} {{ 3 in it }} {{ it | list }} {{ it | "
+    "list }}",
+    "{{ (list | select)[0] is defined }} {{ list | select is iterable }} {{ list | select is "
+    "sequence }} {{ d.items() is sequence }} {{ d.keys() is iterable }} {{ (list | select) == "
+    "(list | select) }}",
+    "{{ none | select | list }} {{ 0 | map('upper') | list }} {{ none | selectattr('x') | list }} "
+    "{{ missing | rejectattr('x', 'equalto', 1) | list }} {{ false | reject | list }}",
+    "{{ d.keys() }} {{ d.values() }} {{ {'a': 1}.items() }} {{ d.items() | length }} {{ "
+    "d.items()[0] is defined }} {{ ('b', 1) in d.items() }} {{ 'b' in d.keys() }} {{ "
+    "{1: 2}.items() == {1: 2}.items() }}",
+    "{{ range(3) }} {{ range(2, 7) }} {{ range(4)[1] }} {{ range(9)[2:4] | list }} {{ range(3) | "
+    "length }} {{ 2 in range(3) }} {{ range(3) is sequence }} {{ range(2) == range(2) }} {{ "
+    "range(2) == [0, 1] }} {{ 'a' if range(0) else 'b' }} {{ range(3) | last }} {{ [0, 1] == "
+    "(0, 1) }}",
+    "{{ people | groupby('age') | length }} {% for age, group in people | groupby('age') %}{{ age "
+    "}}:{{ group | map(attribute='name') | join(',') }} {% endfor %}{% for g in people | "
+    "groupby('admin', default='?') %}{{ g.grouper }}={{ g.list | length }} {% endfor %}{{ [{'k': "
+    "'b'}, {'k': 'B'}, {'k': 'a'}] | groupby('k') }}",
+    "{{ range(7) | batch(3) | list }} {{ range(7) | batch(3, 'x') | list }} {{ [] | batch(2) | "
+    "list }} {{ range(7) | slice(3) | list }} {{ range(7) | slice(3, 0) | list }}",
+    "{{ people | sort(attribute='age,name') | map(attribute='name') | join }} {{ people | "
+    "sort(attribute='age,name', reverse=true) | map(attribute='name') | join }}",
+    // Markup.
+    "{{ '<a>' | e }} {{ '<a>' | escape | e }} {{ '<a>' | e | forceescape }} {{ '<a>' | safe }} {{ "
+    "'<b>' | safe + '<i>' }} {{ '<i>' + '<b>' | safe }} {{ '<b>' | safe ~ '<i>' }} {{ ('<b>' | "
+    "safe) * 2 }} {{ none | e }} {{ q | e }}",
+    "{{ ('<b>' | safe).upper() + '<i>' }} {{ ('<b>' | safe | upper) + '<' }} {{ ('<b>' | safe | "
+    "replace('b', 'c')) + '<' }} {{ ('a b' | safe).split()[0] + '<' }} {{ '<b>' | safe is escaped "
+    "}} {{ '<b>' is escaped }} {{ '<b>' | safe == '<b>' }} {{ ['<b>' | safe] }} {{ ('<' | safe) "
+    "in '<>' }} {{ ('<b>' | safe | string) + '<' }} {{ {'k': '<' | safe} | tojson }}",
+    // Formatting.
+    "{{ '%s and %s' % ('a', 1) }} {{ '%d%%' % 5 }} {{ '%5.2f|%-6s|%06d|%+d' % (2.5, 'ab', 42, 7) "
+    "}} {{ '%x %X %#x %o' % (255, 255, 255, 8) }} {{ '%(name)s is %(age)d' % people[0] }} {{ '%r' "
+    "% 'a' }} {{ '%s' % [1] }} {{ '%s' % none }} {{ '%e %g %G' % (12345.678, 0.0001, 1e20) }} {{ "
+    "'%c%c' % ('a', 98) }} {{ '%*d' % (5, 3) }} {{ '%.2s' % 'abc' }} {{ '%d' % 2.9 }} {{ '% d' % 3 "
+    "}}",
+    "{{ '%s-%s' | format('a', 2) }} {{ '%(x)s' | format(x=1) }} {{ '{:>6}|{:<6}|{:^6}|{:*^7}' "
+    ".format('a', 'b', 'c', 'd') }} {{ '{:05d} {:+.1f} {:,} {:x} {:#b} {:.1%}'.format(42, 2.25, "
+    "1234567, 255, 5, 0.125) }} {{ '{!r} {0!s:>3}'.format('a') if no else '{0!r} "
+    "{0!s:>3}'.format('a') }} {{ '{:.3}'.format('abcdef') }} {{ "
+    "'{:10.3f}|{:e}|{:g}'.format(3.14159, "
+    "1234.5, 1e-7) }} {{ '{:.3}'.format(2.0) }} {{ '{:_}'.format(1000000) }} {{ '{:c}'.format(97) "
+    "}} {{ '{:é>3}'.format(1) }} {{ '{:=+5}'.format(3) }} {{ '{}'.format(true) }} {{ "
+    "'{:5}'.format(true) }}",
+    "[{{ 'a' | center(5) }}] [{{ 'ab'.center(5, '-') }}] [{{ 'abc'.center(6) }}] {{ 'one two, "
+    "three_4' | wordcount }} {{ 'foo bar baz qux' | truncate(9) }} {{ 'foo bar baz qux' | "
+    "truncate(11) }} {{ 'foo bar baz' | truncate(9, true, leeway=0) }} {{ 'foobarbaz' | "
+    "truncate(5, "
+    "false, '.', 0) }} {{ 'aBc'.swapcase() }} {{ 'a'.isascii() }} {{ 'é'.isascii() }}",
+    "{{ 'a\r\nb\x0b' ~ 'c' }}{{ 'a\\rb\\x0bc\\n' | indent }}|{{ '' | indent(first=true) }}|{{ "
+    "'\\n' | indent(2, true, true) }}",
+    "{{ s.find('o', 5) }} {{ s.find('l', 1, 3) }} {{ s.rfind('o', 0, 6) }} {{ s.index('o', -5) }} "
+    "{{ s.count('l', 3) }} {{ s.startswith('W', 7) }} {{ s.endswith('o', 0, 5) }} {{ s.find('', "
+    "13) }} {{ s.find('', 14) }} {{ s.count('', 5, 3) }} {{ ''.startswith('', 1) }} {{ u.find('ß', "
+    "-3) }}",
+    "{{ '0x1f' | int(base=16) }} {{ '-0b11' | int(0, 2) }} {{ '0o17' | int(base=8) }} {{ '0x1f' | "
+    "int(7) }}",
+    // Calls.
+    "{% macro m(a, b=2) %}{{ a }},{{ b }},{{ varargs }},{{ kwargs }};{% endmacro %}{{ m(1) }}{{ "
+    "m(1, 2, 3, 4) }}{{ m(1, x=5, b=6) }}{{ m(*[1, 2, 3]) }}{{ m(*(7,), **{'y': 8}) }}{{ m(1, "
+    "**{'b': 9}) }}{{ dict(**{'a': 1}, ) if no else dict(**{'a': 1}) }}",
+    "{% macro m() %}{% if caller %}{{ caller() }}{% else %}alone{% endif %}{{ caller is defined "
+    "}}{% endmacro %}{{ m() }} {% call m() %}called{% endcall %}",
+    "{{ 'a b'.split(*[' ']) }} {{ 'x'.join(**{}) if no else 'ok' }} {{ range(*[1, 4]) | list }} {{ "
+    "s | replace(*['l', 'L']) }}",
+    // Recursive loops, and what else loops know.
+    "{% for n in [{'v': 1, 'c': [{'v': 2, 'c': [{'v': 3}]}, {'v': 4}]}, {'v': 5}] recursive %}{{ "
+    "loop.depth }}{{ loop.depth0 }}:{{ n.v }}{% if n.c %}[{{ loop(n.c) }}]{% endif %}{{ ',' if not "
+    "loop.last }}{% endfor %}",
+    "{% for n in [[1, [2]], [], 3] if n is not number recursive %}({{ loop(n) if n is sequence "
+    "}}{% "
+    "else %}-{% endfor %}",
+    "{% for i in [1, 1, 2, 2, 1] %}{{ 'c' if loop.changed(i) }}{{ i }}{% endfor %} {% for p in "
+    "people %}{{ loop.changed(p.age, 1) }}{% endfor %} {% for i in [1] %}{{ loop is callable }}{{ "
+    "loop | length }}{% endfor %}",
+    // Names that do not exist matter only where they are used.
+    "{% if no %}{{ x | nofilter }}{{ x is notest }}{% endif %}{{ 'fine' if yes else x | nofilter "
+    "}}",
+    "{{ tools is defined }} {{ tools is none }} {{ documents is none }} {{ 'abc' is test }} {{ "
+    "'odd' "
+    "is test }} {{ missing is callable }}",
+    // Many variables.
+    "{% set a1=1 %}{% set a2=1 %}{% set a3=1 %}{% set a4=1 %}{% set a5=1 %}{% set a6=1 %}{% set "
+    "a7=1 %}{% set a8=1 %}{% set a9=1 %}{% set b1=1 %}{% set b2=1 %}{% set b3=1 %}{% set b4=1 %}{% "
+    "set b5=1 %}{% set b6=1 %}{% set b7=1 %}{% set b8=1 %}{% set b9=2 %}{% set a1=3 %}{% set b9=4 "
+    "%}{{ a1 }}{{ a9 }}{{ b1 }}{{ b9 }}{{ b10 is defined }}",
     "{{ strftime_now('%Y-%m') }}",
 };
 
@@ -271,7 +362,51 @@ inline constexpr const char* kRefusedCases[] = {
     "{% macro m(a) %}{% endmacro %}{{ m(b=1) }}",
     "{% macro m(a) %}{% endmacro %}{{ m(1, a=1) }}",
     "{{ {[1]: 2} }}",
+    "{{ list | select | length }}",
+    "{{ list | map('string') | last }}",
+    "{{ list | select | tojson }}",
+    "{{ range(3) | tojson }}",
+    "{{ d.items() | tojson }}",
+    "{{ (list | select)[0].x }}",
+    "{{ range(3) + [1] }}",
+    "{{ d.keys() + [] }}",
+    "{{ range(100001) | list }}",
+    "{{ 5 | select | list }}",
+    "{{ [[1], [1]] | unique | list }}",
+    "{{ [1] in d }}",
+    "{{ d.get([]) }}",
+    "{{ '%s %s' % 'a' }}",
+    "{{ '%d' % 'a' }}",
+    "{{ '%s' % ('a', 'b') }}",
+    "{{ 'x' % 5 }}",
+    "{{ '%' % 5 }}",
+    "{{ '%(a)s' % 5 }}",
+    "{{ '%q' % 5 }}",
+    "{{ '{}'.format() }}",
+    "{{ '{'.format(1) }}",
+    "{{ '{:d}'.format('a') }}",
+    "{{ '{:s}'.format(1) }}",
+    "{{ '{:5}'.format(none) }}",
+    "{{ '{:d}'.format(1.5) }}",
+    "{{ 'abc' | truncate(2) }}",
+    "{{ [1] | slice(0) | list }}",
+    "{% macro m(a) %}{{ a }}{% endmacro %}{% call m(1) %}{% endcall %}",
+    "{% macro m() %}{{ caller() }}{% endmacro %}{{ m() }}",
+    "{% macro m() %}{% endmacro %}{{ m(*[1]) }}",
+    "{% macro m(a) %}{{ a }}{{ kwargs }}{% endmacro %}{{ m(1, 2) }}",
+    "{{ range(*5) }}",
+    "{{ dict(**5) }}",
+    "{{ dict(**{1: 2}) }}",
+    "{% for i in [1] %}{{ loop() }}{% endfor %}",
+    "{% for i in [1] %}{{ loop([1]) }}{% endfor %}",
+    "{% for i in [[1]] recursive %}{{ loop(5) }}{% endfor %}",
+    "{% if yes %}{{ x | nofilter }}{% endif %}",
+    "{{ x | from_json }}",
     // Syntax.
+    "{{ f(*a, *b) }}",
+    "{{ f(**a, *b) }}",
+    "{{ f(**a, b) }}",
+    "{{ f(*a, b) }}",
     "{{",
     "{{ 1",
     "{% if %}{% endif %}",

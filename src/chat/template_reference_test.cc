@@ -105,7 +105,8 @@ TEST(TemplateReference, WholeChatTemplatesGiveWhatJinjaGives) {
   std::string ember(default_template());
   for (size_t at; (at = ember.find("\\n")) != std::string::npos;) ember.replace(at, 2, "\n");
   std::vector<std::string> sources = {std::string(default_template()), ember};
-  for (const char* name : {"tools.jinja", "thinking.jinja", "headers.jinja"}) {
+  for (const char* name :
+       {"tools.jinja", "thinking.jinja", "headers.jinja", "typescript.jinja", "markup.jinja"}) {
     sources.push_back(read_file(data_path(name)));
     ASSERT_FALSE(sources.back().empty());
   }

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <nlohmann/json.hpp>
+
+#include "base/testing/peak_memory.h"
 
 namespace hearth::chat {
 namespace {
@@ -71,11 +74,10 @@ TEST(Template, WhatTheSubsetLacksIsNamed) {
       {"{% include 'x' %}", "'include'"},
       {"{% extends 'x' %}", "'extends'"},
       {"{% block x %}{% endblock %}", "'block'"},
-      {"{{ x | escape }}", "'escape'"},
-      {"{{ x is escaped }}", "'escaped'"},
-      {"{{ f(*args) }}", "unpacked arguments"},
-      {"{% for i in x recursive %}{% endfor %}", "recursive"},
-      {"{{ '%d' % 5 }}", "formatting with %"},
+      {"{{ x | urlize }}", "line 1: the filter 'urlize'"},
+      {"{{ x is escapable }}", "line 1: the test 'escapable'"},
+      {"{{ '{0.a}'.format(x) }}", "fields that reach into values"},
+      {"{{ [1][1, 2] }}", "a tuple as subscript"},
   };
   for (const auto& [source, message] : cases) {
     const auto text = render(source);
@@ -100,6 +102,26 @@ TEST(Template, IntegersPast64BitsAreRefused) {
   EXPECT_EQ(*render("{{ (-9223372036854775807 - 1) % -1 }}"), "0");
 }
 
+TEST(HostileTemplate, ErrorsNameTheLineAndTheLimit) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"\n{% set a = 'a' * 10 ** 7 %}{% for i in range(100) %}{{ a is upper }}{% endfor %}",
+       "line 2: the chat template takes more than 10000000 steps"},
+      {"\n{{ 'a' * 10 ** 10 }}", "line 2: the chat template needs more than 134217728 bytes"},
+      {"\n{{ 'a' * 10 ** 7 }}", "line 2: the chat template gives more than 8388608 bytes of text"},
+      {"{% macro m() %}\n{{ m() }}{% endmacro %}{{ m() }}",
+       "line 2: the chat template recurses deeper than 600 levels"},
+      {"\n{{ range(10 ** 9) }}", "line 2: a range of more than 100000 numbers"},
+      {"\n{% set ns = namespace() %}{% set ns.n = ns %}{{ ns }}",
+       "line 2: the value is nested deeper than 200 levels"},
+  };
+  for (const auto& [source, message] : cases) {
+    const auto text = render(source);
+    ASSERT_FALSE(text.ok()) << source;
+    EXPECT_EQ(text.error().code(), Code::kResourceExhausted);
+    EXPECT_THAT(text.error().message(), HasSubstr(message));
+  }
+}
+
 class EndlessTemplate : public testing::TestWithParam<const char*> {};
 
 TEST_P(EndlessTemplate, EndsWithAnError) {
@@ -109,6 +131,14 @@ TEST_P(EndlessTemplate, EndsWithAnError) {
 INSTANTIATE_TEST_SUITE_P(
     HostileTemplate, EndlessTemplate,
     testing::Values(
+        "{% for i in [[]] recursive %}{{ loop([i]) }}{% endfor %}", "{{ '%1000000000s' % 'a' }}",
+        "{{ '{:1000000000000}'.format(1) }}",
+        "{% set a = 'a' * 10000000 %}{% for i in range(100000) %}{{ a is upper }}{% endfor %}",
+        "{% set a = 'a' * 10000000 %}{% for i in range(100000) %}{{ a.isalpha() }}{% endfor %}",
+        "{% set a = '<' * 10000000 %}{{ a | e | forceescape }}",
+        "{{ [] | batch(1, 'x') | list }}{{ [1] | batch(10 ** 15, 'x') | list }}",
+        "{{ [1] | slice(10 ** 15) | list }}",
+        "{% macro m() %}{{ m(*(varargs + varargs + (1,))) }}{% endmacro %}{{ m() }}",
         "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
         "{{ range(10 ** 15) }}", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
         "{% macro m(n) %}{{ m(n - 1) if n }}{{ m(n - 1) if n }}{% endmacro %}{{ m(60) }}",
@@ -145,14 +175,11 @@ TEST(HostileTemplate, ValuesWithoutEndCanBeMadeButNotPrinted) {
   EXPECT_EQ(code_of("{% set ns = namespace() %}{% set ns.self = ns %}{{ ns }}"),
             Code::kResourceExhausted);
   // A chain that is far deeper than any stack is made and freed.
-  EXPECT_EQ(
-      *render("{% set ns = namespace(l=[]) %}{% for i in range(300000) %}{% set ns.l = [ns.l] "
-              "%}{% endfor %}{{ ns.l | length }}"),
-      "1");
-  EXPECT_EQ(
-      code_of("{% set ns = namespace(l=[]) %}{% for i in range(300000) %}{% set ns.l = [ns.l] "
-              "%}{% endfor %}{{ ns.l }}"),
-      Code::kResourceExhausted);
+  const std::string deep =
+      "{% set ns = namespace(l=[]) %}{% for i in range(3) %}{% for j in range(100000) %}"
+      "{% set ns.l = [ns.l] %}{% endfor %}{% endfor %}";
+  EXPECT_EQ(*render(deep + "{{ ns.l | length }}"), "1");
+  EXPECT_EQ(code_of(deep + "{{ ns.l }}"), Code::kResourceExhausted);
 }
 
 TEST(HostileTemplate, AMacroOutlivesTheScopeItWasMadeIn) {
@@ -189,6 +216,21 @@ TEST(HostileTemplate, DeepNestingIsRefusedBeforeTheStackEnds) {
   EXPECT_TRUE(ChatTemplate::compile("{{ 1" + repeated(" ~ 1", 20'000) + " }}").ok());
   EXPECT_TRUE(
       ChatTemplate::compile("{% if a %}" + repeated("{% elif b %}", 20'000) + "{% endif %}").ok());
+}
+
+TEST(HostileTemplate, RefusingALongTemplateTakesLittleMemory) {
+  EXPECT_THAT(ChatTemplate::compile(std::string(256 * 1024 + 1, 'a')).error().message(),
+              HasSubstr("a chat template of 262145 bytes, expected at most 262144"));
+  for (const char* piece :
+       {"{{a}}", "{%set a=b%}", "{{a.b.c|d(e,f)}}", "{% if a %}", "{#", "a{{1}}"}) {
+    std::string source = repeated(piece, 260'000 / static_cast<int>(std::strlen(piece)));
+    const PeakMemory refusal = peak_memory([&] {
+      const auto compiled = ChatTemplate::compile(source + "{% endfor %}");
+      return compiled.ok() ? "no error" : compiled.error().message();
+    });
+    EXPECT_LT(refusal.bytes, kMemoryFactor * (64 << 20)) << piece;
+    EXPECT_THAT(refusal.result, HasSubstr("line 1: ")) << piece;
+  }
 }
 
 TEST(HostileTemplate, AnyCutOfATemplateIsRenderedOrRefused) {

@@ -8,6 +8,7 @@ const std::vector<Command>& commands() {
       {"run", "Ask a model a question, or chat with it", declare_run},
       {"ps", "List the running models and where they run", declare_ps},
       {"nodes", "List the devices of the cluster", declare_nodes},
+      {"inspect", "Show what a model is, what it needs and how it can be cut", declare_inspect},
       {"bench", "Measure a model's speed on this machine", declare_bench},
       {"logits", "Write a model's logits for given tokens to a file", declare_logits},
       {"tokenize", "Turn text into a model's token ids", declare_tokenize},

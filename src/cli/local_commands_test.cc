@@ -52,6 +52,68 @@ std::vector<T> tensor(const std::string& file, const std::string& name) {
   return values;
 }
 
+TEST(InspectTest, TellsSizesMemoryAndCuts) {
+  const Ran ran = run_hearth({"inspect", golden("models/qwen3_moe"), "--json"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const json model = json::parse(ran.out);
+  const json config = json::parse(read_file(golden("models/qwen3_moe/config.json")));
+  EXPECT_EQ(model["architecture"], "qwen3_moe");
+  EXPECT_EQ(model["encoding"], "BF16");
+  EXPECT_EQ(model["layers"], config["num_hidden_layers"]);
+  EXPECT_EQ(model["context"], config["max_position_embeddings"]);
+  EXPECT_EQ(model["experts"], config["num_experts"]);
+  const auto parameters = model["parameters"].get<int64_t>();
+  EXPECT_EQ(model["weight_bytes"], 2 * parameters);
+  EXPECT_LT(model["active_parameters"].get<int64_t>(), parameters);
+
+  int64_t bytes = 0;
+  json experts;
+  for (const json& group : model["tensors"]) {
+    bytes += group["bytes"].get<int64_t>();
+    if (group["group"] == "experts") experts = group;
+  }
+  EXPECT_EQ(bytes, 2 * parameters);
+  EXPECT_EQ(experts["parameters"],
+            config["num_hidden_layers"].get<int64_t>() * config["num_experts"].get<int64_t>() * 3 *
+                config["hidden_size"].get<int64_t>() *
+                config["moe_intermediate_size"].get<int64_t>());
+
+  // Keys and values in BF16 of every layer.
+  const json& longest = model["memory"].back();
+  EXPECT_EQ(longest["tokens"], config["max_position_embeddings"]);
+  EXPECT_EQ(longest["cache_bytes"],
+            longest["tokens"].get<int64_t>() * config["num_hidden_layers"].get<int64_t>() *
+                config["num_key_value_heads"].get<int64_t>() * config["head_dim"].get<int64_t>() *
+                2 * 2);
+  EXPECT_EQ(model["pipeline"]["stages_max"], config["num_hidden_layers"]);
+  EXPECT_EQ(model["tensor_ranks"], json({2}));
+}
+
+TEST(InspectTest, PrintsTablesForPeople) {
+  const Ran ran = run_hearth({"inspect", "ember"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  for (const char* line : {"Architecture   qwen3", "Chat template  yes", "Begins with    none",
+                           "<|im_end|> (", "embedding     BF16", "attention     BF16", "KV CACHE",
+                           "pipeline  1 to "}) {
+    EXPECT_THAT(ran.out, HasSubstr(line)) << ran.out;
+  }
+}
+
+TEST(InspectTest, WindowsBoundTheCache) {
+  const Ran ran = run_hearth({"inspect", golden("gguf/gpt_oss.gguf"), "--json"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const json model = json::parse(ran.out);
+  const auto layers = model["layers"].get<int64_t>();
+  const auto sliding = model["sliding_layers"].get<int64_t>();
+  ASSERT_GT(sliding, 0);
+  ASSERT_LT(sliding, layers);
+  const json& longest = model["memory"].back();
+  const int64_t kept = (layers - sliding) * model["context"].get<int64_t>() +
+                       sliding * model["window"].get<int64_t>();
+  EXPECT_EQ(longest["cache_bytes"],
+            kept * model["kv_heads"].get<int64_t>() * model["head_dim"].get<int64_t>() * 2 * 2);
+}
+
 class GoldenLogitsTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(GoldenLogitsTest, AreTheReferences) {
@@ -80,6 +142,88 @@ TEST_P(GoldenLogitsTest, AreTheReferences) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenLogitsTest, testing::Values("llama", "qwen2", "qwen3"));
+
+// The logits [rows, vocabulary] that `hearth logits` writes for the golden llama's ids.
+std::vector<float> llama_logits(const std::vector<std::string>& options) {
+  const TestFolder folder;
+  const std::string reference = golden("models/llama/golden.safetensors");
+  std::vector<std::string> command = {"logits", golden("models/llama"),
+                                      "--ids",  joined(tensor<int64_t>(reference, "input_ids")),
+                                      "--out",  folder.file("a.npy")};
+  command.insert(command.end(), options.begin(), options.end());
+  const Ran ran = run_hearth(command);
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  const std::string npy = read_file(folder.file("a.npy"));
+  std::vector<float> logits(tensor<float>(reference, "logits").size());
+  const size_t bytes = logits.size() * sizeof(float);
+  if (npy.size() > bytes) std::memcpy(logits.data(), npy.data() + npy.size() - bytes, bytes);
+  return logits;
+}
+
+// Mean Kullback-Leibler divergence of the llama's rows from the reference, in nats.
+double llama_divergence(const std::vector<float>& logits) {
+  const std::string reference = golden("models/llama/golden.safetensors");
+  const auto expected = tensor<float>(reference, "logits");
+  const size_t rows = tensor<int64_t>(reference, "input_ids").size();
+  const size_t vocab = expected.size() / rows;
+  const auto log_probabilities = [vocab](const float* row) {
+    double sum = 0;
+    for (size_t i = 0; i < vocab; ++i) sum += std::exp(static_cast<double>(row[i]));
+    std::vector<double> logs(row, row + vocab);
+    for (double& log : logs) log -= std::log(sum);
+    return logs;
+  };
+  double divergence = 0;
+  for (size_t r = 0; r < rows; ++r) {
+    const auto p = log_probabilities(expected.data() + r * vocab);
+    const auto q = log_probabilities(logits.data() + r * vocab);
+    for (size_t i = 0; i < vocab; ++i) divergence += std::exp(p[i]) * (p[i] - q[i]);
+  }
+  return divergence / static_cast<double>(rows);
+}
+
+TEST(QuantizeTest, CostsAsMuchAsTheBitsSay) {
+  const double as_stored = llama_divergence(llama_logits({"--precision", "exact"}));
+  const double q8 = llama_divergence(llama_logits({"--quantize", "q8"}));
+  const double q4 = llama_divergence(llama_logits({"--quantize", "q4"}));
+  EXPECT_LT(as_stored, 1e-6);
+  EXPECT_GT(q8, 2 * as_stored);
+  EXPECT_LT(q8, 4e-3);
+  EXPECT_GT(q4, 2 * q8);
+  EXPECT_LT(q4, 0.2);
+  RecordProperty("q8", std::to_string(q8));
+  RecordProperty("q4", std::to_string(q4));
+}
+
+float farthest(const std::vector<float>& a, const std::vector<float>& b) {
+  float apart = 0;
+  for (size_t i = 0; i < a.size(); ++i) apart = std::max(apart, std::abs(a[i] - b[i]));
+  return apart;
+}
+
+TEST(QuantizeTest, ExactPrecisionComputesWithTheRoundedWeights) {
+  const auto reference = tensor<float>(golden("models/llama/golden.safetensors"), "logits");
+  for (const char* bits : {"q8", "q4"}) {
+    const auto exact = llama_logits({"--quantize", bits, "--precision", "exact"});
+    const auto by_default = llama_logits({"--quantize", bits});
+    EXPECT_GT(farthest(exact, by_default), 0);
+    EXPECT_LT(2 * farthest(exact, by_default), farthest(exact, reference)) << bits;
+  }
+}
+
+TEST(QuantizeTest, EveryRankRounds) {
+  for (const char* bits : {"q8", "q4"}) {
+    EXPECT_EQ(llama_logits({"--quantize", bits}),
+              llama_logits({"--quantize", bits, "--ranks", "pipeline=2"}));
+  }
+}
+
+TEST(QuantizeTest, OtherWordsAreWrongUsage) {
+  const Ran ran =
+      run_hearth({"logits", "ember", "--ids", "1", "--out", "x.npy", "--quantize", "q3"});
+  EXPECT_EQ(ran.status, 2);
+  EXPECT_THAT(ran.err, HasSubstr("--quantize"));
+}
 
 TEST(LogitsTest, APipelineOfProcessesWritesTheSameBytes) {
   const TestFolder folder;

@@ -67,6 +67,7 @@ Result<int> load_runner(daemon::RunnerProcess& runner, const LocalModelOptions& 
                       .shard = stage(local.files->spec().layers, rank, options.pipeline),
                       .threads = options.threads,
                       .precision = options.precision,
+                      .quantize = options.quantize,
                       .kv_tokens = room.kv_tokens,
                       .sequences_max = room.sequences_max},
                      {});
@@ -80,6 +81,7 @@ Result<void> load_first_rank(const LocalModelOptions& options, const LocalRoom& 
       engine::RankModel::load(
           *local->files, {.shard = stage(local->files->spec().layers, 0, options.pipeline),
                           .precision = options.precision,
+                          .quantize = options.quantize,
                           .threads = options.threads,
                           .kv_tokens = room.kv_tokens,
                           .sequences_max = room.sequences_max,
@@ -158,6 +160,7 @@ void add_local_model_options(CLI::App& app, LocalModelOptions* options) {
           {"default", engine::Precision::kDefault}, {"exact", engine::Precision::kExact}}))
       ->type_name("default|exact")
       ->default_str("default");
+  add_quantize_option(app, &options->quantize);
   app.add_option("--threads", options->threads, "Threads of every rank; default: one per core")
       ->check(CLI::Range(1, 1024));
   app.add_option_function<std::string>(
@@ -167,6 +170,17 @@ void add_local_model_options(CLI::App& app, LocalModelOptions* options) {
   app.add_option("--transport", options->transport, "How ranks exchange data")
       ->check(CLI::IsMember({"auto", "ucx", "tcp", "shm"}))
       ->capture_default_str();
+}
+
+void add_quantize_option(CLI::App& app, engine::Quantize* quantize) {
+  app.add_option("--quantize", *quantize,
+                 "Round weights to 8 or 4 bits while loading; saves memory, costs some quality")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, engine::Quantize>{{"none", engine::Quantize::kNone},
+                                                  {"q8", engine::Quantize::kQ8},
+                                                  {"q4", engine::Quantize::kQ4}}))
+      ->type_name("none|q8|q4")
+      ->default_str("none");
 }
 
 Result<std::vector<int32_t>> parse_ids(const std::string& text) {

@@ -14,6 +14,7 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/local_model.h"
 #include "cli/settings.h"
 #include "daemon/banner.h"
 #include "daemon/daemon.h"
@@ -142,6 +143,7 @@ Action declare_serve(CLI::App& app) {
       ->allow_extra_args(false);
   app.add_option("--threads", daemon.threads, "Threads per runner; default: one per core")
       ->check(CLI::Range(0, 1024));
+  add_quantize_option(app, &daemon.quantize);
   app.add_option("--transport", daemon.transport, "Between devices at work on one model")
       ->check(CLI::IsMember({"auto", "ucx", "tcp", "shm"}))
       ->capture_default_str();

@@ -40,7 +40,8 @@ class WiredDaemon final : public Daemon {
                                                                     .catalog = &catalog_,
                                                                     .bind_host = ranks_listen(),
                                                                     .transport = options_.transport,
-                                                                    .threads = options_.threads});
+                                                                    .threads = options_.threads,
+                                                                    .quantize = options_.quantize});
     router_ = std::make_unique<InstanceRouter>(cluster_.get(), runners_.get());
     service_->attach([this](const InstanceId& id) { return router_->find_local(id); });
     backend_ = make_backend(cluster_.get(), router_.get(), options_.version);

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "cluster/view.h"
+#include "engine/rank_model.h"
 
 namespace hearth::daemon {
 
@@ -25,6 +26,7 @@ struct DaemonOptions {
   std::vector<std::string> models;  // aliases or paths: held, and placed if no instance runs them
   int threads = 0;                  // per runner; 0: the engine's choice
   std::string transport = "auto";   // between ranks: fabric/transport.h
+  engine::Quantize quantize = engine::Quantize::kNone;  // of what this device loads
 };
 
 // Thread-safe. Destruction ends the runners, says goodbye to the cluster and waits.

@@ -139,6 +139,7 @@ Result<void> HostedRunner::bring_up() {
                       .world_size = start_.world_size,
                       .shard = {.layer_begin = start_.layer_begin, .layer_end = start_.layer_end},
                       .threads = settings_.threads,
+                      .quantize = settings_.quantize,
                       .bind_host = settings_.bind_host};
   HEARTH_TRY(const int port,
              process->load(load, [this](int done, int total) { report_progress(done, total); }));

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "daemon/reconcile.h"
+#include "engine/rank_model.h"
 #include "runtime/generator.h"
 
 namespace hearth::daemon {
@@ -27,6 +28,7 @@ struct RunnerSettings {
   std::string bind_host;                  // where ranks of other devices dial in; empty: everywhere
   std::string transport = "auto";
   int threads = 0;  // per runner; 0: the engine's choice
+  engine::Quantize quantize = engine::Quantize::kNone;
 };
 
 // Thread-safe.

@@ -77,6 +77,18 @@ std::string this_program() {
   return !failed && std::filesystem::exists(path, failed) ? path : kSelf;
 }
 
+proto::Quantize to_proto(engine::Quantize quantize) {
+  switch (quantize) {
+    case engine::Quantize::kQ8:
+      return proto::QUANTIZE_Q8;
+    case engine::Quantize::kQ4:
+      return proto::QUANTIZE_Q4;
+    case engine::Quantize::kNone:
+      break;
+  }
+  return proto::QUANTIZE_NONE;
+}
+
 proto::LoadRequest to_proto(const RankLoad& load) {
   proto::LoadRequest request;
   request.set_instance_id(load.instance.str());
@@ -89,6 +101,7 @@ proto::LoadRequest to_proto(const RankLoad& load) {
   request.set_layer_end(load.shard.layer_end);
   request.set_threads(load.threads);
   request.set_exact(load.precision == engine::Precision::kExact);
+  request.set_quantize(to_proto(load.quantize));
   request.set_kv_tokens(load.kv_tokens);
   request.set_sequences_max(load.sequences_max);
   request.set_bind_host(load.bind_host);

@@ -17,14 +17,61 @@
 
 namespace hearth::engine {
 
-// How a tensor's numbers are stored in the file. Block layouts: docs/formats.md.
-enum class Encoding { kF32, kF16, kBF16, kQ8_0, kQ4_0, kQ6_K };
+// How a tensor's numbers are stored in the file. Block layouts: docs/formats.md. The order indexes
+// kernels::kLayouts.
+enum class Encoding {
+  kF32,
+  kF16,
+  kBF16,
+  // GGUF's blocks, which hold their own scales.
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kIQ4_NL,
+  kIQ4_XS,
+  kMXFP4,
+  // Safetensors', whose scales are tensors of their own (GroupScales).
+  kF8_E4M3,
+  kInt2,  // unsigned integers of so many bits, one after another from the lowest bit of a row on
+  kInt3,
+  kInt4,
+  kInt5,
+  kInt6,
+  kInt8,
+  kMXFP4Split,  // as kMXFP4, with the scales apart and neighbours in one byte
+};
 
-// "F32", "Q4_0", ...
+// "F32", "Q4_0", "INT4", ...
 std::string_view to_string(Encoding encoding);
-// Numbers per block (1 for floats, 32 for Q8_0 and Q4_0, 256 for Q6_K) and bytes per block.
+// Numbers per block (1 for floats, 32 for Q8_0 and INT4, 256 for Q6_K) and bytes per block.
 int block_elements(Encoding encoding);
 int block_bytes(Encoding encoding);
+// Whether a tensor of this encoding needs GroupScales.
+bool has_group_scales(Encoding encoding);
+
+// The scales of a tensor that keeps them apart. Each belongs to `rows` x `columns` neighbouring
+// numbers of the tensor, counted from its first row (not the view's); scales are row-major,
+// [ceil(tensor rows / rows), ceil(tensor columns / columns)]. A number q of the tensor means
+//   F8_E4M3   scale * q
+//   INTb      scale * q + bias with `biases`; scale * (q - z) with `zeros`, else with z = 2^(b - 1)
+//   MXFP4     2^(scale - 127) * q; `scales` are bytes (E8M0), of 1 x 32 numbers each
+struct GroupScales {
+  Encoding type = Encoding::kF32;  // of scales and biases: kF32, kF16 or kBF16
+  int64_t rows = 1;
+  int64_t columns = 0;  // a multiple of 32, or at least the tensor's columns
+  std::span<const std::byte> scales;
+  std::span<const std::byte> biases;  // the scales' shape
+  // Unsigned integers as wide as the numbers (b of 2, 4 or 8, rows == 1): row r's is in bits
+  // (r mod 32/b) * b and up of the little-endian 32-bit word [r / (32/b), group].
+  std::span<const std::byte> zeros;
+};
 
 // A matrix inside a file that is mapped read-only, so that a loader may give pages it has read back
 // to the system (madvise, MADV_DONTNEED). Row-major, `rows` x `columns`; a vector has rows == 1. It
@@ -38,6 +85,7 @@ struct TensorView {
   int64_t first_row = 0;
   int64_t row_step = 1;
   int64_t row_run = 1;
+  GroupScales groups;  // where has_group_scales(encoding)
 
   // Where row r of the view is in the tensor: runs of neighbours, `row_step` from one to the next.
   int64_t tensor_row(int64_t r) const { return first_row + r / row_run * row_step + r % row_run; }
@@ -70,6 +118,10 @@ class ModelFiles {
   // (an architecture or encoding this build does not know, named) or kCorrupt (file, offset or key,
   // and what was expected). Every offset and size is checked against the file before use.
   static Result<std::unique_ptr<ModelFiles>> open(const std::string& path);
+
+  // kCorrupt if a file lost bytes that were read since it was opened: they read as zero. Whoever
+  // has copied tensors asks before using them.
+  virtual Result<void> check_intact() const = 0;
 
   virtual const ModelSpec& spec() const = 0;
   virtual const std::string& path() const = 0;

@@ -17,13 +17,20 @@ namespace hearth::engine {
 
 enum class Precision {
   kDefault,  // activations may be quantised (to 15 bits) against quantised weights; KV cache in
-             // bf16
+             // 16-bit integers
   kExact,    // float32 throughout; the result does not depend on the batch it was computed in
 };
+
+// Requantisation of weights while they are loaded, for devices with little memory. Lossy, and each
+// rank's own choice. Matrices whose file spends at least half a bit a weight more are rounded once
+// more, to Q8_0 or to IQ4_NL; with kQ4 embedding and head to Q8_0. Routers, vectors and what has
+// few bits anyway stay as they are.
+enum class Quantize { kNone, kQ8, kQ4 };
 
 struct LoadOptions {
   Shard shard;
   Precision precision = Precision::kDefault;
+  Quantize quantize = Quantize::kNone;
   int threads = 0;         // 0: one per physical core
   int64_t kv_tokens = 0;   // room of the KV cache over all sequences; 0: one full context
   int sequences_max = 16;  // slots

@@ -1,5 +1,5 @@
-// Text to token ids and back. Byte-level BPE from tokenizer.json
-// (https://huggingface.co/docs/tokenizers) or from GGUF metadata (tokenizer.ggml.*).
+// Text to token ids and back: byte-level BPE, SentencePiece's BPE and unigram models, from
+// tokenizer.json (https://huggingface.co/docs/tokenizers) or from GGUF metadata (tokenizer.ggml.*).
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,12 @@ class Tokenizer {
   // tokens give nothing when `skip_special`.
   virtual std::string bytes(int32_t id, bool skip_special) const = 0;
 
-  // All tokens' bytes in a row, invalid UTF-8 replaced by U+FFFD.
+  // The same for the token that a text begins with: decoders of SentencePiece models drop the space
+  // before a text's first word.
+  virtual std::string first_bytes(int32_t id, bool skip_special) const = 0;
+
+  // first_bytes of the first token that is not skipped, then all others' bytes; invalid UTF-8 is
+  // replaced by U+FFFD.
   virtual std::string decode(const std::vector<int32_t>& ids, bool skip_special) const = 0;
 
   // The id of an exact added token, as "<|im_end|>".

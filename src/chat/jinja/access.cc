@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "chat/jinja/builtins.h"
 #include "chat/jinja/text.h"
@@ -26,9 +27,8 @@ Value loop_attribute(const Loop& loop, std::string_view name) {
   if (name == "first") return index == 0;
   if (name == "last") return index + 1 == count;
   if (name == "length") return count;
-  // Only recursive loops, which are not supported, get deeper.
-  if (name == "depth") return int64_t{1};
-  if (name == "depth0") return int64_t{0};
+  if (name == "depth") return int64_t{loop.depth + 1};
+  if (name == "depth0") return int64_t{loop.depth};
   if (name == "previtem" && index > 0) return loop.items[loop.index - 1];
   if (name == "nextitem" && index + 1 < count) return loop.items[loop.index + 1];
   return Undefined{std::make_shared<const std::string>("there is no " + std::string(name))};
@@ -51,12 +51,6 @@ std::optional<size_t> position(int64_t index, size_t size) {
   return static_cast<size_t>(index);
 }
 
-// The bytes that the first `count` characters of `text` take.
-std::string_view first_characters(std::string_view text, size_t count) {
-  size_t bytes = 0;
-  for (; count > 0 && bytes < text.size(); --count) bytes += read_utf8(text.substr(bytes)).length;
-  return text.substr(0, bytes);
-}
 std::string_view skip_characters(std::string_view text, size_t count) {
   return text.substr(first_characters(text, count).size());
 }
@@ -106,7 +100,7 @@ std::vector<size_t> positions(const Range& range) {
 Result<Value> attribute(Context& context, const Value& object, std::string_view name) {
   if (is_undefined(object)) return context.undefined(object);
   if (Loop* const* loop = get<Loop*>(object)) {
-    if (name != "cycle") return loop_attribute(**loop, name);
+    if (name != "cycle" && name != "changed") return loop_attribute(**loop, name);
   }
   if (const Namespace* names = get<Namespace>(object)) {
     const Value* value = names->attributes->find(name);
@@ -114,6 +108,10 @@ Result<Value> attribute(Context& context, const Value& object, std::string_view 
   }
   HEARTH_TRY(std::optional<Value> function, bound_method(context, object, name));
   if (function.has_value()) return std::move(*function);
+  if (const List* list = get_list(object); list != nullptr && list->kind == ListKind::kGroup) {
+    if (name == "grouper") return list->items[0];
+    if (name == "list") return list->items[1];
+  }
   if (const Dict* dict = get_dict(object)) {
     if (const Value* value = dict->find(name)) return *value;
   }
@@ -127,7 +125,8 @@ Result<Value> subscript(Context& context, const Value& object, const Value& key)
     if (const Value* value = dict->find(key)) return *value;
   }
   const std::optional<int64_t> index = as_integer(key);
-  if (const List* list = get_list(object); list != nullptr && index.has_value()) {
+  if (const List* list = get_list(object);
+      list != nullptr && list->is_sequence() && index.has_value()) {
     if (const auto i = position(*index, list->items.size())) return list->items[*i];
   }
   if (const std::string* text = get_string(object); text != nullptr && index.has_value()) {
@@ -149,14 +148,15 @@ Result<Value> subscript(Context& context, const Value& object, const Value& key)
 Result<Value> slice(Context& context, const Value& object, const Value& start, const Value& stop,
                     const Value& step) {
   if (is_undefined(object)) return context.undefined(object);
-  if (const List* list = get_list(object)) {
+  if (const List* list = get_list(object); list != nullptr && list->is_sequence()) {
     HEARTH_TRY(const Range range,
                resolve(context, start, stop, step, static_cast<int64_t>(list->items.size())));
     HEARTH_RETURN_IF_ERROR(
         context.spend_bytes(static_cast<int64_t>(list->items.size() * sizeof(size_t))));
     std::vector<Value> taken;
     for (const size_t i : positions(range)) taken.push_back(list->items[i]);
-    return context.list(std::move(taken), list->tuple);
+    const ListKind kind = list->is_tuple() ? ListKind::kTuple : list->kind;
+    return context.list(std::move(taken), kind);
   }
   if (const std::string* text = get_string(object)) {
     HEARTH_TRY(const int64_t count, length(context, object));
@@ -180,7 +180,10 @@ Result<int64_t> length(Context& context, const Value& value) {
     HEARTH_RETURN_IF_ERROR(context.spend_steps(static_cast<int64_t>(text->size() / 64)));
     return static_cast<int64_t>(length_of(*text));
   }
-  if (const List* list = get_list(value)) return static_cast<int64_t>(list->items.size());
+  const List* list = get_list(value);
+  if (list != nullptr && list->kind != ListKind::kIterator) {
+    return static_cast<int64_t>(list->items.size());
+  }
   if (const Dict* dict = get_dict(value)) return static_cast<int64_t>(dict->items().size());
   if (Loop* const* loop = get<Loop*>(value)) return static_cast<int64_t>((*loop)->items.size());
   if (is_undefined(value)) return 0;
@@ -189,7 +192,8 @@ Result<int64_t> length(Context& context, const Value& value) {
 
 Result<std::vector<Value>> items(Context& context, const Value& value) {
   std::vector<Value> all;
-  if (const List* list = get_list(value)) {
+  if (List* list = get_list(value)) {
+    if (list->kind == ListKind::kIterator) return std::exchange(list->items, {});
     HEARTH_RETURN_IF_ERROR(
         context.spend_bytes(static_cast<int64_t>(list->items.size() * sizeof(Value))));
     all = list->items;

@@ -23,7 +23,7 @@ Result<Value> slice(Context& context, const Value& object, const Value& start, c
 // len(value). kInvalidArgument for values that have none.
 Result<int64_t> length(Context& context, const Value& value);
 // The items of `value` in order: of a list, characters of a string, keys of a dict; nothing for
-// undefined. kInvalidArgument for values without items.
+// undefined. An iterator is empty afterwards. kInvalidArgument for values without items.
 Result<std::vector<Value>> items(Context& context, const Value& value);
 
 }  // namespace hearth::chat::jinja

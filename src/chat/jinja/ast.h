@@ -60,11 +60,14 @@ struct Slice {  // object[start:stop:step]; absent parts are null
 struct Arguments {
   std::vector<ExprPtr> positional;
   std::vector<std::pair<std::string, ExprPtr>> named;
+  ExprPtr unpacked;        // *unpacked, or null
+  ExprPtr unpacked_named;  // **unpacked_named, or null
 };
 struct Call {
   ExprPtr callee;
   Arguments arguments;
 };
+// Names that no filter or test has are errors where they are evaluated, as in Jinja inside an if.
 struct Filter {  // input | name(arguments); null input inside {% filter %} and {% set x | f %}
   ExprPtr input;
   std::string name;
@@ -137,6 +140,7 @@ struct For {
   Target target;
   ExprPtr items;
   ExprPtr condition;  // null: every item
+  bool recursive = false;
   Block body;
   Block otherwise;
 };
@@ -152,6 +156,9 @@ struct SetBlock {
 struct MacroBody {
   std::string name;
   std::vector<std::pair<std::string, ExprPtr>> parameters;  // with default or null
+  bool takes_varargs = false;  // the body names `varargs`: more positional arguments are welcome
+  bool takes_kwargs = false;   // the same for `kwargs` and named ones
+  bool takes_caller = false;   // the same for `caller` and a call block
   Block body;
 };
 struct Macro {

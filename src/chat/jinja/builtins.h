@@ -18,6 +18,9 @@ Native find_method(const Value& object, std::string_view name);
 // Functions that every template can call: range, namespace, dict, raise_exception, strftime_now.
 Native find_function(std::string_view name);
 
+// Calls `native`, charging for the text that it may read.
+Result<Value> call_native(Context& context, Native native, const Value& self, const Given& given);
+
 // Parts of the tables above.
 Native find_text_filter(std::string_view name);
 Native find_list_filter(std::string_view name);

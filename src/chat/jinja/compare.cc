@@ -8,7 +8,10 @@ namespace {
 Result<bool> equal_at(Context& context, const Value& a, const Value& b, int depth);
 
 Result<bool> equal_lists(Context& context, const List& a, const List& b, int depth) {
-  if (a.tuple != b.tuple || a.items.size() != b.items.size()) return false;
+  if (&a == &b) return true;
+  const bool comparable = a.kind == b.kind || (a.is_tuple() && b.is_tuple());
+  if (!comparable || a.kind == ListKind::kIterator || a.kind == ListKind::kValues) return false;
+  if (a.items.size() != b.items.size()) return false;
   for (size_t i = 0; i < a.items.size(); ++i) {
     HEARTH_TRY(const bool same, equal_at(context, a.items[i], b.items[i], depth + 1));
     if (!same) return false;
@@ -30,7 +33,8 @@ Result<bool> equal_dicts(Context& context, const Dict& a, const Dict& b, int dep
 Result<bool> equal_at(Context& context, const Value& a, const Value& b, int depth) {
   HEARTH_RETURN_IF_ERROR(context.spend_steps(1));
   if (depth > kValueDepthMax) {
-    return context.error(Code::kResourceExhausted, "values are nested too deeply to be compared");
+    return context.error(Code::kResourceExhausted, "values to be compared are nested deeper than " +
+                                                       std::to_string(kValueDepthMax) + " levels");
   }
   const std::optional<int64_t> x = as_integer(a);
   const std::optional<int64_t> y = as_integer(b);
@@ -38,11 +42,13 @@ Result<bool> equal_at(Context& context, const Value& a, const Value& b, int dept
   const std::optional<double> u = as_number(a);
   const std::optional<double> v = as_number(b);
   if (u.has_value() && v.has_value()) return *u == *v;
-  if (a.index() != b.index()) return false;
-  if (const std::string* text = get_string(a)) {
+  const std::string* text = get_string(a);
+  const std::string* other = get_string(b);
+  if (text != nullptr && other != nullptr) {
     HEARTH_RETURN_IF_ERROR(context.spend_steps(static_cast<int64_t>(text->size() / 64)));
-    return *text == *get_string(b);
+    return *text == *other;
   }
+  if (a.index() != b.index()) return false;
   if (const List* list = get_list(a)) return equal_lists(context, *list, *get_list(b), depth);
   if (const Dict* dict = get_dict(a)) return equal_dicts(context, *dict, *get_dict(b), depth);
   if (const Namespace* names = get<Namespace>(a)) {
@@ -69,8 +75,10 @@ Result<bool> less_at(Context& context, const Value& a, const Value& b, int depth
   }
   const List* list = get_list(a);
   const List* others = get_list(b);
-  if (list != nullptr && others != nullptr && list->tuple == others->tuple &&
-      depth < kValueDepthMax) {
+  const bool ordered = list != nullptr && others != nullptr &&
+                       ((list->is_tuple() && others->is_tuple()) ||
+                        (list->kind == ListKind::kList && others->kind == ListKind::kList));
+  if (ordered && depth < kValueDepthMax) {
     const size_t common = std::min(list->items.size(), others->items.size());
     for (size_t i = 0; i < common; ++i) {
       HEARTH_TRY(const bool same, equal(context, list->items[i], others->items[i]));
@@ -111,14 +119,21 @@ Result<bool> contains(Context& context, const Value& container, const Value& ite
   }
   if (const Dict* dict = get_dict(container)) {
     HEARTH_RETURN_IF_ERROR(context.spend_steps(static_cast<int64_t>(dict->items().size() / 64)));
-    return dict->find(item) != nullptr;
+    if (is_hashable(item)) return dict->find(item) != nullptr;
+    return context.error("unhashable type: '" + std::string(type_name(item)) + "'");
   }
-  if (const List* list = get_list(container)) {
-    for (const Value& member : list->items) {
-      HEARTH_TRY(const bool same, equal(context, member, item));
-      if (same) return true;
+  if (List* list = get_list(container)) {
+    size_t looked_at = 0;
+    bool found = false;
+    while (!found && looked_at < list->items.size()) {
+      HEARTH_TRY(found, equal(context, list->items[looked_at++], item));
     }
-    return false;
+    if (list->kind == ListKind::kIterator) {  // it stands behind what was looked at
+      HEARTH_RETURN_IF_ERROR(context.spend_steps(static_cast<int64_t>(list->items.size() / 64)));
+      list->items.erase(list->items.begin(),
+                        list->items.begin() + static_cast<std::ptrdiff_t>(looked_at));
+    }
+    return found;
   }
   if (is_undefined(container)) return false;
   return context.error("argument of type '" + std::string(type_name(container)) +

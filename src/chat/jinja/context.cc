@@ -2,28 +2,47 @@
 
 namespace hearth::chat::jinja {
 
+namespace {
+
+constexpr size_t kFewVariables = 16;
+
+}  // namespace
+
+size_t Scope::position(std::string_view name) const {
+  if (variables.size() > kFewVariables) {
+    const auto found = positions.find(name);
+    return found == positions.end() ? variables.size() : found->second;
+  }
+  size_t i = 0;
+  while (i < variables.size() && variables[i].first != name) ++i;
+  return i;
+}
+
 const Value* Scope::find(std::string_view name) const {
   for (const Scope* scope = this; scope != nullptr; scope = scope->parent) {
-    for (const auto& [known, value] : scope->variables) {
-      if (known == name) return &value;
-    }
+    const size_t i = scope->position(name);
+    if (i < scope->variables.size()) return &scope->variables[i].second;
   }
   return nullptr;
 }
 
 void Scope::set(std::string_view name, Value value) {
-  for (auto& [known, old] : variables) {
-    if (known == name) {
-      old = std::move(value);
-      return;
-    }
+  const size_t i = position(name);
+  if (i < variables.size()) {
+    variables[i].second = std::move(value);
+    return;
   }
   variables.emplace_back(name, std::move(value));
+  if (variables.size() <= kFewVariables) return;
+  for (size_t next = positions.size(); next < variables.size(); ++next) {
+    positions.emplace(variables[next].first, next);
+  }
 }
 
 Result<void> Context::spend_steps(int64_t steps) {
   if (steps > steps_left_) {
-    return error(Code::kResourceExhausted, "the chat template takes too many steps");
+    return error(Code::kResourceExhausted,
+                 "the chat template takes more than " + std::to_string(kStepsMax) + " steps");
   }
   steps_left_ -= steps;
   return {};
@@ -31,7 +50,8 @@ Result<void> Context::spend_steps(int64_t steps) {
 
 Result<void> Context::spend_bytes(int64_t bytes) {
   if (bytes > bytes_left_) {
-    return error(Code::kResourceExhausted, "the chat template needs too much memory");
+    return error(Code::kResourceExhausted, "the chat template needs more than " +
+                                               std::to_string(kValueBytesMax) + " bytes of memory");
   }
   bytes_left_ -= bytes;
   return {};
@@ -42,10 +62,10 @@ Result<Value> Context::string(std::string text) {
   return make_string(std::move(text));
 }
 
-Result<Value> Context::list(std::vector<Value> items, bool tuple) {
+Result<Value> Context::list(std::vector<Value> items, ListKind kind) {
   const size_t bytes = items.size() * sizeof(Value) + sizeof(List);
   HEARTH_RETURN_IF_ERROR(spend_bytes(static_cast<int64_t>(bytes)));
-  return Value(&lists_.emplace_back(List{std::move(items), tuple}));
+  return Value(&lists_.emplace_back(List{std::move(items), kind}));
 }
 
 Result<Dict*> Context::dict() {
@@ -54,8 +74,7 @@ Result<Dict*> Context::dict() {
 }
 
 Result<void> Context::set(Dict& dict, const Value& key, Value value) {
-  const bool hashable = get_list(key) == nullptr && get_dict(key) == nullptr;
-  if (!hashable) return error("unhashable type: '" + std::string(type_name(key)) + "'");
+  if (!is_hashable(key)) return error("unhashable type: '" + std::string(type_name(key)) + "'");
   HEARTH_RETURN_IF_ERROR(spend_bytes(sizeof(Dict::Item) + sizeof(size_t) * 4));
   // Keys that are no strings are looked for one by one.
   if (get_string(key) == nullptr) {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -28,10 +29,14 @@ struct MacroBody;
 struct Scope {
   Scope* parent = nullptr;
   std::vector<std::pair<std::string_view, Value>> variables;
+  std::unordered_map<std::string_view, size_t> positions;  // once there are many
 
   // Null when neither this scope nor those around it have the name.
   const Value* find(std::string_view name) const;
   void set(std::string_view name, Value value);
+
+ private:
+  size_t position(std::string_view name) const;  // variables.size() when absent
 };
 
 class Context;
@@ -57,7 +62,7 @@ class Context {
 
   // New values, charged for.
   Result<Value> string(std::string text);
-  Result<Value> list(std::vector<Value> items, bool tuple = false);
+  Result<Value> list(std::vector<Value> items, ListKind kind = ListKind::kList);
   Result<Dict*> dict();
   Result<void> set(Dict& dict, const Value& key, Value value);
   Result<Loop*> loop(std::vector<Value> items);

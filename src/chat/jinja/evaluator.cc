@@ -41,7 +41,7 @@ struct Evaluator::Visitor {
       HEARTH_TRY(Value item, evaluate(expr));
       items.push_back(std::move(item));
     }
-    return context.list(std::move(items), node.tuple);
+    return context.list(std::move(items), node.tuple ? ListKind::kTuple : ListKind::kList);
   }
 
   Result<Value> operator()(const DictExpr& node) {
@@ -79,7 +79,7 @@ struct Evaluator::Visitor {
       HEARTH_TRY(const Value object, evaluate(method->object));
       if (const Native native = find_method(object, method->name)) {
         HEARTH_TRY(const Given given, self.arguments(node.arguments, scope));
-        return native(context, object, given);
+        return self.call_method(native, object, given);
       }
       HEARTH_TRY(const Value callee, attribute(context, object, method->name));
       HEARTH_TRY(const Given given, self.arguments(node.arguments, scope));
@@ -98,13 +98,17 @@ struct Evaluator::Visitor {
       HEARTH_TRY(input, evaluate(node.input));
     }
     HEARTH_TRY(const Given given, self.arguments(node.arguments, scope));
-    return find_filter(node.name)(context, input, given);
+    const Native filter = find_filter(node.name);
+    if (filter != nullptr) return call_native(context, filter, input, given);
+    return context.error(Code::kUnsupported, "the filter '" + node.name + "' is not supported");
   }
 
   Result<Value> operator()(const Test& node) {
     HEARTH_TRY(const Value input, evaluate(node.input));
     HEARTH_TRY(const Given given, self.arguments(node.arguments, scope));
-    return find_test(node.name)(context, input, given);
+    const Native test = find_test(node.name);
+    if (test != nullptr) return call_native(context, test, input, given);
+    return context.error(Code::kUnsupported, "the test '" + node.name + "' is not supported");
   }
 
   Result<Value> operator()(const Unary& node) {
@@ -216,17 +220,60 @@ Result<Given> Evaluator::arguments(const Arguments& arguments, const Scope& scop
     HEARTH_TRY(Value value, evaluate(*expr, scope));
     given.named.emplace_back(name, std::move(value));
   }
+  HEARTH_RETURN_IF_ERROR(unpack(arguments, scope, given));
   return given;
+}
+
+Result<void> Evaluator::unpack(const Arguments& arguments, const Scope& scope, Given& given) {
+  if (arguments.unpacked != nullptr) {
+    HEARTH_TRY(const Value list, evaluate(*arguments.unpacked, scope));
+    HEARTH_TRY(std::vector<Value> more, items(context_, list));
+    for (Value& value : more) given.positional.push_back(std::move(value));
+  }
+  if (arguments.unpacked_named == nullptr) return {};
+  HEARTH_TRY(const Value named, evaluate(*arguments.unpacked_named, scope));
+  const Dict* dict = get_dict(named);
+  if (dict == nullptr) return context_.error("the argument after ** must be a mapping");
+  HEARTH_RETURN_IF_ERROR(context_.spend_steps(static_cast<int64_t>(dict->items().size())));
+  for (const auto& [key, value] : dict->items()) {
+    const std::string* name = get_string(key);
+    if (name == nullptr) return context_.error("keywords must be strings");
+    given.named.emplace_back(*name, value);  // the dict outlives the rendering's calls
+  }
+  return {};
+}
+
+Result<Value> Evaluator::call_method(Native native, const Value& self, const Given& given) {
+  HEARTH_TRY(Value result, call_native(context_, native, self, given));
+  if (!is_markup(self)) return result;
+  // What methods of markup make of it is markup, too.
+  if (const String* text = std::get_if<String>(&result)) return Value(Markup{*text});
+  if (const List* list = get_list(result)) {
+    std::vector<Value> parts = list->items;
+    for (Value& part : parts) {
+      if (const String* text = std::get_if<String>(&part)) part = Markup{String(*text)};
+    }
+    return context_.list(std::move(parts), list->kind);
+  }
+  return result;
 }
 
 Result<Value> Evaluator::call(const Value& callee, const Given& given) {
   if (is_undefined(callee)) return context_.undefined(callee);
+  Loop* const* loop = get<Loop*>(callee);
+  if (loop != nullptr && (*loop)->node != nullptr) {
+    if (given.positional.size() == 1 && given.named.empty()) {
+      return call_loop_(**loop, given.positional[0]);
+    }
+    return context_.error("a recursive loop is called with what it shall walk");
+  }
   Function* const* function = get<Function*>(callee);
   if (function == nullptr) {
     return context_.error("'" + std::string(type_name(callee)) + "' object is not callable");
   }
-  if ((*function)->native != nullptr)
-    return (*function)->native(context_, (*function)->self, given);
+  if ((*function)->native != nullptr) {
+    return call_method((*function)->native, (*function)->self, given);
+  }
   return call_macro_(**function, given);
 }
 

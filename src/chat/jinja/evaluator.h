@@ -18,7 +18,8 @@ class Recursion {
   ~Recursion() { --depth_; }
   Result<void> check(const Context& context) const {
     if (depth_ <= kRecursionMax) return {};
-    return context.error(Code::kResourceExhausted, "the chat template recurses too deeply");
+    return context.error(Code::kResourceExhausted, "the chat template recurses deeper than " +
+                                                       std::to_string(kRecursionMax) + " levels");
   }
 
  private:
@@ -27,12 +28,16 @@ class Recursion {
 
 class Evaluator {
  public:
-  // Runs a macro with its arguments; the interpreter's part.
+  // The interpreter's parts: run a macro with its arguments; run a recursive loop over `items`.
   using CallMacro = std::function<Result<Value>(const Function&, const Given&)>;
+  using CallLoop = std::function<Result<Value>(const Loop&, const Value& items)>;
 
   // `context` and `depth` must outlive this.
-  Evaluator(Context& context, int& depth, CallMacro call_macro)
-      : context_(context), depth_(depth), call_macro_(std::move(call_macro)) {}
+  Evaluator(Context& context, int& depth, CallMacro call_macro, CallLoop call_loop)
+      : context_(context),
+        depth_(depth),
+        call_macro_(std::move(call_macro)),
+        call_loop_(std::move(call_loop)) {}
 
   Result<Value> evaluate(const Expr& expr, const Scope& scope);
   // `filter`, whose innermost input is null, applied to `input`.
@@ -42,10 +47,13 @@ class Evaluator {
 
  private:
   struct Visitor;
+  Result<Value> call_method(Native native, const Value& self, const Given& given);
+  Result<void> unpack(const Arguments& arguments, const Scope& scope, Given& given);
 
   Context& context_;
   int& depth_;
   CallMacro call_macro_;
+  CallLoop call_loop_;
   const Value* filtered_ = nullptr;  // what a null input stands for
 };
 

@@ -4,8 +4,6 @@
 #include <array>
 #include <optional>
 
-#include "chat/jinja/builtins.h"
-
 namespace hearth::chat::jinja {
 namespace {
 
@@ -14,8 +12,9 @@ int depth_of(const ExprPtr& expr) { return expr == nullptr ? 0 : expr->depth; }
 template <class Node>
 Result<ExprPtr> make(int line, int depth_below, Node node) {
   if (depth_below >= kTreeDepthMax) {
-    return Error(Code::kUnsupported,
-                 "line " + std::to_string(line) + ": the expression is nested too deeply");
+    return Error(Code::kUnsupported, "line " + std::to_string(line) +
+                                         ": the expression is nested deeper than " +
+                                         std::to_string(kTreeDepthMax) + " levels");
   }
   auto expr = std::make_unique<Expr>();
   expr->line = line;
@@ -28,7 +27,7 @@ int depth_of(const Arguments& arguments) {
   int depth = 0;
   for (const ExprPtr& argument : arguments.positional) depth = std::max(depth, argument->depth);
   for (const auto& [name, argument] : arguments.named) depth = std::max(depth, argument->depth);
-  return depth;
+  return std::max({depth, depth_of(arguments.unpacked), depth_of(arguments.unpacked_named)});
 }
 
 int depth_of(const std::vector<ExprPtr>& items) {
@@ -65,7 +64,8 @@ Result<ExprPtr> ExpressionParser::expression(bool with_condition) {
   if (!with_condition) return logical_or();
   const Nesting nesting(nesting_);
   if (nesting.too_deep()) {
-    return stream_.error(Code::kUnsupported, "the expression is nested too deeply");
+    return stream_.error(Code::kUnsupported, "the expression is nested deeper than " +
+                                                 std::to_string(kTreeDepthMax) + " levels");
   }
   const int line = stream_.line();
   HEARTH_TRY(ExprPtr expr, logical_or());
@@ -221,7 +221,8 @@ Result<ExprPtr> ExpressionParser::power() {
 Result<ExprPtr> ExpressionParser::unary(bool with_filters) {
   const Nesting nesting(nesting_);
   if (nesting.too_deep()) {
-    return stream_.error(Code::kUnsupported, "the expression is nested too deeply");
+    return stream_.error(Code::kUnsupported, "the expression is nested deeper than " +
+                                                 std::to_string(kTreeDepthMax) + " levels");
   }
   const int line = stream_.line();
   ExprPtr expr;
@@ -255,6 +256,9 @@ Result<ExprPtr> ExpressionParser::primary() {
   if (name == "true" || name == "True") return make(line, 0, BoolLiteral{true});
   if (name == "false" || name == "False") return make(line, 0, BoolLiteral{false});
   if (name == "none" || name == "None") return make(line, 0, NoneLiteral{});
+  special_names.varargs |= name == "varargs";
+  special_names.kwargs |= name == "kwargs";
+  special_names.caller |= name == "caller";
   return make(line, 0, Name{std::move(name)});
 }
 
@@ -378,9 +382,6 @@ Result<ExprPtr> ExpressionParser::filter_chain() {
 Result<ExprPtr> ExpressionParser::filter(ExprPtr input) {
   const int line = stream_.line();
   HEARTH_TRY(std::string name, stream_.expect_any_name("the name of a filter"));
-  if (find_filter(name) == nullptr) {
-    return stream_.error(Code::kUnsupported, "the filter '" + name + "' is not supported");
-  }
   Arguments given;
   if (stream_.at_operator("(")) {
     HEARTH_TRY(given, arguments());
@@ -393,9 +394,6 @@ Result<ExprPtr> ExpressionParser::test(ExprPtr input) {
   const int line = stream_.line();
   const bool negated = stream_.take_name("not");
   HEARTH_TRY(std::string name, stream_.expect_any_name("the name of a test"));
-  if (find_test(name) == nullptr) {
-    return stream_.error(Code::kUnsupported, "the test '" + name + "' is not supported");
-  }
   Arguments given;
   const bool begins_operand =
       stream_.at(TokenKind::kString) || stream_.at(TokenKind::kInteger) ||
@@ -434,13 +432,20 @@ Result<Arguments> ExpressionParser::arguments() {
       HEARTH_RETURN_IF_ERROR(stream_.expect_operator(","));
       if (stream_.take_operator(")")) break;
     }
+    if (given.unpacked_named != nullptr) return stream_.expected("')'");
     if (stream_.at_operator("*") || stream_.at_operator("**")) {
-      return stream_.error(Code::kUnsupported, "unpacked arguments (*, **) are not supported");
+      const bool by_name = stream_.take().text == "**";
+      if (!by_name && given.unpacked != nullptr) return stream_.expected("no second '*'");
+      HEARTH_TRY(ExprPtr value, expression());
+      (by_name ? given.unpacked_named : given.unpacked) = std::move(value);
+      continue;
     }
     const Token& next = stream_.peek(1);
     const bool named =
         stream_.at(TokenKind::kName) && next.kind == TokenKind::kOperator && next.text == "=";
-    if (!named && !given.named.empty()) return stream_.expected("a named argument");
+    if (!named && (!given.named.empty() || given.unpacked != nullptr)) {
+      return stream_.expected("a named argument");
+    }
     std::string name;
     if (named) {
       name = stream_.take().text;

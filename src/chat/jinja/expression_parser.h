@@ -17,6 +17,14 @@ class ExpressionParser {
   Result<ExprPtr> expression(bool with_condition = true);
   // The same, or several separated by commas: a tuple.
   Result<ExprPtr> tuple(bool with_condition = true);
+  // The variables named in what was parsed so far that make a macro take more arguments.
+  struct SpecialNames {
+    bool varargs = false;
+    bool kwargs = false;
+    bool caller = false;
+  };
+  SpecialNames special_names;
+
   // `name(arguments) | ...` applied to a null input: what {% filter %} takes.
   Result<ExprPtr> filter_chain();
 

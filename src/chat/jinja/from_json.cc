@@ -10,7 +10,8 @@ using Json = nlohmann::ordered_json;
 
 Result<Value> convert(Context& context, const Json& json, int depth) {
   if (depth > kValueDepthMax) {
-    return Error(Code::kInvalidArgument, "the template's variables are nested too deeply");
+    return Error(Code::kInvalidArgument, "the template's variables are nested deeper than " +
+                                             std::to_string(kValueDepthMax) + " levels");
   }
   switch (json.type()) {
     case Json::value_t::boolean:

@@ -17,13 +17,18 @@ Result<Value> range(Context& context, const Value&, const Given& given) {
   HEARTH_TRY(const int64_t step, bound.integer_or(context, 2, 1));
   if (!bound.has(1)) stop = std::exchange(start, 0);
   if (step == 0) return context.error("range() arg 3 must not be zero");
+  // Jinja's sandbox has the same limit.
+  constexpr size_t kRangeMax = 100'000;
   std::vector<Value> numbers;
   for (int64_t i = start; step > 0 ? i < stop : i > stop;) {
-    HEARTH_RETURN_IF_ERROR(context.spend_bytes(sizeof(Value)));
+    if (numbers.size() == kRangeMax) {
+      return context.error(Code::kResourceExhausted,
+                           "a range of more than " + std::to_string(kRangeMax) + " numbers");
+    }
     numbers.emplace_back(i);
     if (__builtin_add_overflow(i, step, &i)) break;
   }
-  return context.list(std::move(numbers));
+  return context.list(std::move(numbers), ListKind::kRange);
 }
 
 // dict(other, key=value, ...): `other` a dict or a list of pairs.

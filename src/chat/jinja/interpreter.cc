@@ -17,15 +17,21 @@ enum class Flow { kNext, kBreak, kContinue };
 class Interpreter {
  public:
   Interpreter()
-      : evaluator_(context_, depth_, [this](const Function& function, const Given& given) {
-          return call_macro(function, given);
-        }) {}
+      : evaluator_(
+            context_, depth_,
+            [this](const Function& function, const Given& given) {
+              return call_macro(function, given);
+            },
+            [this](const Loop& loop, const Value& items) { return call_loop(loop, items); }) {}
 
   Result<std::string> render(const Block& block, const nlohmann::ordered_json& variables) {
     HEARTH_TRY(Scope * globals, context_.scope(nullptr));
     for (const auto& [name, json] : variables.items()) {
       HEARTH_TRY(Value value, from_json(context_, json));
       globals->set(name, std::move(value));
+    }
+    for (const std::string_view name : {"tools", "documents"}) {
+      if (globals->find(name) == nullptr) globals->set(name, None{});
     }
     HEARTH_TRY(Scope * scope, context_.scope(globals));
     std::string text;
@@ -59,7 +65,9 @@ class Interpreter {
 
   Result<Flow> write(std::string_view text) {
     if (out_->size() + text.size() > static_cast<size_t>(kOutputBytesMax)) {
-      return context_.error(Code::kResourceExhausted, "the chat template gives too much text");
+      return context_.error(Code::kResourceExhausted, "the chat template gives more than " +
+                                                          std::to_string(kOutputBytesMax) +
+                                                          " bytes of text");
     }
     *out_ += text;
     return Flow::kNext;
@@ -84,6 +92,11 @@ class Interpreter {
 
   Result<Flow> run(const For& node, Scope& scope) {
     HEARTH_TRY(const Value iterable, evaluator_.evaluate(*node.items, scope));
+    return run_loop(node, iterable, scope, /*depth=*/0);
+  }
+
+  // A break or continue never leaves its loop; kNext is what is left.
+  Result<Flow> run_loop(const For& node, const Value& iterable, Scope& scope, int depth) {
     HEARTH_TRY(std::vector<Value> all, items(context_, iterable));
     if (node.condition != nullptr) {
       HEARTH_TRY(all, choose(node, std::move(all), scope));
@@ -91,6 +104,11 @@ class Interpreter {
     HEARTH_TRY(Scope * outside, context_.scope(&scope));
     if (all.empty()) return run(node.otherwise, *outside);
     HEARTH_TRY(Loop * loop, context_.loop(std::move(all)));
+    loop->depth = depth;
+    if (node.recursive) {
+      loop->node = &node;
+      loop->scope = &scope;
+    }
     for (; loop->index < loop->items.size(); ++loop->index) {
       HEARTH_TRY(Scope * inside, context_.scope(&scope));
       inside->set("loop", loop);
@@ -99,6 +117,18 @@ class Interpreter {
       if (flow == Flow::kBreak) break;
     }
     return Flow::kNext;
+  }
+
+  // loop(items) inside a recursive loop: what it writes for them.
+  Result<Value> call_loop(const Loop& loop, const Value& items) {
+    const Recursion recursion(depth_);
+    HEARTH_RETURN_IF_ERROR(recursion.check(context_));
+    std::string text;
+    std::string* outer = std::exchange(out_, &text);
+    const Result<Flow> flow = run_loop(*loop.node, items, *loop.scope, loop.depth + 1);
+    out_ = outer;
+    if (!flow.ok()) return flow.error();
+    return context_.string(std::move(text));
   }
 
   // The items for which the loop's condition holds.
@@ -200,13 +230,7 @@ class Interpreter {
     const Recursion recursion(depth_);
     HEARTH_RETURN_IF_ERROR(recursion.check(context_));
     HEARTH_TRY(Scope * scope, context_.scope(function.scope));
-    if (given.positional.size() > macro.parameters.size()) {
-      return context_.error("macro '" + macro.name + "' takes no more than " +
-                            std::to_string(macro.parameters.size()) + " arguments");
-    }
-    for (size_t i = 0; i < given.positional.size(); ++i) {
-      scope->set(macro.parameters[i].first, given.positional[i]);
-    }
+    HEARTH_RETURN_IF_ERROR(set_positional(macro, given, *scope));
     HEARTH_RETURN_IF_ERROR(set_named(macro, given, *scope));
     for (size_t i = given.positional.size(); i < macro.parameters.size(); ++i) {
       const auto& [name, fallback] = macro.parameters[i];
@@ -225,21 +249,45 @@ class Interpreter {
     return std::move(captured.first);
   }
 
+  Result<void> set_positional(const MacroBody& macro, const Given& given, Scope& scope) {
+    const size_t known = std::min(given.positional.size(), macro.parameters.size());
+    for (size_t i = 0; i < known; ++i) scope.set(macro.parameters[i].first, given.positional[i]);
+    if (macro.takes_varargs) {
+      const auto begin = given.positional.begin() + static_cast<std::ptrdiff_t>(known);
+      HEARTH_TRY(const Value rest,
+                 context_.list({begin, given.positional.end()}, ListKind::kTuple));
+      scope.set("varargs", rest);
+    } else if (given.positional.size() > known) {
+      return context_.error("macro '" + macro.name + "' takes no more than " +
+                            std::to_string(known) + " arguments");
+    }
+    return {};
+  }
+
   Result<void> set_named(const MacroBody& macro, const Given& given, Scope& scope) {
+    HEARTH_TRY(Dict * rest, context_.dict());
+    if (macro.takes_caller) {
+      scope.set("caller", Undefined{std::make_shared<const std::string>("no caller defined")});
+    }
     for (const auto& [name, value] : given.named) {
       const auto found =
           std::find_if(macro.parameters.begin(), macro.parameters.end(),
                        [&name = name](const auto& known) { return known.first == name; });
       const auto position = static_cast<size_t>(found - macro.parameters.begin());
-      if (found == macro.parameters.end() && name != "caller") {
+      if (position < given.positional.size() && found != macro.parameters.end()) {
+        return context_.error("the argument '" + std::string(name) + "' is given twice");
+      }
+      if (found != macro.parameters.end() || (name == "caller" && macro.takes_caller)) {
+        scope.set(name, value);
+      } else if (macro.takes_kwargs) {
+        HEARTH_TRY(const Value key, context_.string(std::string(name)));
+        HEARTH_RETURN_IF_ERROR(context_.set(*rest, key, value));
+      } else {
         return context_.error("macro '" + macro.name + "' takes no argument '" + std::string(name) +
                               "'");
       }
-      if (position < given.positional.size()) {
-        return context_.error("the argument '" + std::string(name) + "' is given twice");
-      }
-      scope.set(name, value);
     }
+    if (macro.takes_kwargs) scope.set("kwargs", rest);
     return {};
   }
 

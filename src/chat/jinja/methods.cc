@@ -21,15 +21,20 @@ Result<Value> dict_parts(Context& context, const Value& self, const Given& given
     } else if (kPart == Part::kValues) {
       parts.push_back(value);
     } else {
-      HEARTH_TRY(Value pair, context.list({key, value}, /*tuple=*/true));
+      HEARTH_TRY(Value pair, context.list({key, value}, ListKind::kTuple));
       parts.push_back(std::move(pair));
     }
   }
-  return context.list(std::move(parts));
+  return context.list(std::move(parts), kPart == Part::kKeys     ? ListKind::kKeys
+                                        : kPart == Part::kValues ? ListKind::kValues
+                                                                 : ListKind::kItems);
 }
 
 Result<Value> dict_get(Context& context, const Value& self, const Given& given) {
   HEARTH_TRY(const Bound bound, Bound::bind(context, given, {"key", "default"}, 1));
+  if (!is_hashable(bound.value(0))) {
+    return context.error("unhashable type: '" + std::string(type_name(bound.value(0))) + "'");
+  }
   const Value* value = get_dict(self)->find(bound.value(0));
   return value != nullptr ? *value : bound.value_or(1, None{});
 }
@@ -45,7 +50,7 @@ Result<Value> dict_copy(Context& context, const Value& self, const Given& given)
 
 Result<Value> list_copy(Context& context, const Value& self, const Given& given) {
   HEARTH_RETURN_IF_ERROR(Bound::bind(context, given, {}));
-  return context.list(get_list(self)->items, get_list(self)->tuple);
+  return context.list(get_list(self)->items);
 }
 
 Result<Value> list_index(Context& context, const Value& self, const Given& given) {
@@ -78,6 +83,18 @@ Result<Value> loop_cycle(Context& context, const Value& self, const Given& given
   return given.positional[(*get<Loop*>(self))->index % given.positional.size()];
 }
 
+// Whether the arguments differ from those of the call before.
+Result<Value> loop_changed(Context& context, const Value& self, const Given& given) {
+  Loop& loop = **get<Loop*>(self);
+  HEARTH_TRY(const Value arguments, context.list(given.positional, ListKind::kTuple));
+  if (loop.changed != nullptr) {
+    HEARTH_TRY(const bool same, equal(context, arguments, loop.changed));
+    if (same) return Value(false);
+  }
+  loop.changed = get_list(arguments);
+  return Value(true);
+}
+
 bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -94,10 +111,10 @@ Native find_method(const Value& object, std::string_view name) {
     if (name == "copy") return dict_copy;
     if (is_one_of(name, {"update", "pop", "popitem", "clear", "setdefault"})) return forbidden;
   }
-  if (const List* list = get_list(object)) {
+  if (const List* list = get_list(object); list != nullptr && list->is_sequence()) {
     if (name == "index") return list_index;
     if (name == "count") return list_count;
-    if (list->tuple) return nullptr;
+    if (list->kind != ListKind::kList) return nullptr;
     if (name == "copy") return list_copy;
     if (is_one_of(name,
                   {"append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse"})) {
@@ -105,6 +122,7 @@ Native find_method(const Value& object, std::string_view name) {
     }
   }
   if (get<Loop*>(object) != nullptr && name == "cycle") return loop_cycle;
+  if (get<Loop*>(object) != nullptr && name == "changed") return loop_changed;
   return nullptr;
 }
 

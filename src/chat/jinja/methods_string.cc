@@ -8,6 +8,7 @@
 #include "chat/jinja/arguments.h"
 #include "chat/jinja/builtins.h"
 #include "chat/jinja/compare.h"
+#include "chat/jinja/format.h"
 #include "chat/jinja/text.h"
 #include "chat/jinja/unicode.h"
 #include "chat/utf8.h"
@@ -18,13 +19,13 @@ namespace {
 using Table = std::pair<std::string_view, Native>;
 
 Result<Value> list_of(Context& context, const std::vector<std::string>& pieces,
-                      bool tuple = false) {
+                      ListKind kind = ListKind::kList) {
   std::vector<Value> items;
   for (const std::string& piece : pieces) {
     HEARTH_TRY(Value item, context.string(piece));
     items.push_back(std::move(item));
   }
-  return context.list(std::move(items), tuple);
+  return context.list(std::move(items), kind);
 }
 
 template <std::string (*kMap)(std::string_view)>
@@ -107,22 +108,9 @@ Result<Value> split(Context& context, const Value& self, const Given& given) {
 
 Result<Value> splitlines(Context& context, const Value& self, const Given& given) {
   HEARTH_TRY(const Bound bound, Bound::bind(context, given, {"keepends"}));
-  const bool keep = bound.truth_or(0, false);
-  std::vector<std::string> lines;
-  std::string line;
-  for (std::string_view rest = *get_string(self); !rest.empty();) {
-    const Utf8Step step = read_utf8(rest);
-    const char32_t c = step.character;
-    size_t taken = step.length;
-    if (c == '\r' && rest.substr(1).starts_with('\n')) ++taken;
-    const bool ends = (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 ||
-                      c == 0x2028 || c == 0x2029;
-    if (!ends || keep) line += rest.substr(0, taken);
-    rest.remove_prefix(taken);
-    if (ends) lines.push_back(std::exchange(line, ""));
-  }
-  if (!line.empty()) lines.push_back(line);
-  return list_of(context, lines);
+  const std::string& text = *get_string(self);
+  HEARTH_RETURN_IF_ERROR(context.spend_bytes(static_cast<int64_t>(text.size())));
+  return list_of(context, split_lines(text, bound.truth_or(0, false)));
 }
 
 template <bool kFromRight>
@@ -135,25 +123,55 @@ Result<Value> partition(Context& context, const Value& self, const Given& given)
   const size_t cut = kFromRight ? text.rfind(separator) : text.find(separator);
   if (cut != std::string::npos) {
     return list_of(context, {text.substr(0, cut), separator, text.substr(cut + separator.size())},
-                   true);
+                   ListKind::kTuple);
   }
-  return kFromRight ? list_of(context, {"", "", text}, true)
-                    : list_of(context, {text, "", ""}, true);
+  return kFromRight ? list_of(context, {"", "", text}, ListKind::kTuple)
+                    : list_of(context, {text, "", ""}, ListKind::kTuple);
+}
+
+// The part of a text between the characters `start` and `end`, as find() and its like take them.
+struct Window {
+  std::string_view text;
+  int64_t before = 0;     // characters of the whole text in front of it
+  bool reachable = true;  // false: it would begin behind the text's end, where nothing is found
+};
+
+// `first` is the place of the argument `start`, behind which `end` comes.
+Result<Window> window_of(Context& context, const std::string& text, const Bound& bound,
+                         size_t first) {
+  const auto given = [&](size_t i) { return bound.has(i) && !is_none(bound.value(i)); };
+  if (!given(first) && !given(first + 1)) return Window{.text = text};
+  const auto count = static_cast<int64_t>(length_of(text));
+  int64_t limits[] = {0, count};
+  for (size_t i = 0; i < 2; ++i) {
+    if (!given(first + i)) continue;
+    HEARTH_TRY(const int64_t limit, bound.integer_or(context, first + i, 0));
+    limits[i] = limit < 0 ? std::max<int64_t>(limit + count, 0) : limit;
+  }
+  const auto [start, end] = limits;
+  Window window{.before = start, .reachable = start <= std::min(end, count)};
+  if (!window.reachable) return window;
+  const size_t skipped = first_characters(text, static_cast<size_t>(start)).size();
+  window.text =
+      first_characters(std::string_view(text).substr(skipped), static_cast<size_t>(end - start));
+  return window;
 }
 
 template <bool kEnd>
 Result<Value> begins_or_ends(Context& context, const Value& self, const Given& given) {
-  HEARTH_TRY(const Bound bound, Bound::bind(context, given, {"affix"}, 1));
-  const std::string& text = *get_string(self);
+  HEARTH_TRY(const Bound bound, Bound::bind(context, given, {"affix", "start", "end"}, 1));
+  HEARTH_TRY(const Window window, window_of(context, *get_string(self), bound, 1));
+  const std::string_view text = window.text;
   std::vector<Value> candidates = {bound.value(0)};
-  if (const List* list = get_list(bound.value(0)); list != nullptr && list->tuple) {
+  if (const List* list = get_list(bound.value(0)); list != nullptr && list->is_tuple()) {
     HEARTH_TRY(candidates, items(context, bound.value(0)));
   }
   for (const Value& candidate : candidates) {
     const std::string* affix = get_string(candidate);
     if (affix == nullptr) return context.error("expected a string or a tuple of strings");
     HEARTH_RETURN_IF_ERROR(context.spend_steps(1 + static_cast<int64_t>(affix->size() / 64)));
-    if (kEnd ? text.ends_with(*affix) : text.starts_with(*affix)) return Value(true);
+    const bool has = kEnd ? text.ends_with(*affix) : text.starts_with(*affix);
+    if (has && window.reachable) return Value(true);
   }
   return Value(false);
 }
@@ -235,24 +253,30 @@ Result<Value> joined(Context& context, const Value& self, const Given& given) {
 // find, rfind, index, rindex: a position counted in characters.
 template <bool kFromRight, bool kMustExist>
 Result<Value> find(Context& context, const Value& self, const Given& given) {
-  HEARTH_TRY(const Bound bound, Bound::bind(context, given, {"sub"}, 1));
+  HEARTH_TRY(const Bound bound, Bound::bind(context, given, {"sub", "start", "end"}, 1));
   HEARTH_TRY(const std::string part, bound.string_or(context, 0, ""));
-  const std::string& text = *get_string(self);
+  HEARTH_TRY(const Window window, window_of(context, *get_string(self), bound, 1));
+  const std::string_view text = window.text;
   HEARTH_RETURN_IF_ERROR(context.spend_steps(search_steps(text.size(), part.size())));
   const size_t at = kFromRight ? text.rfind(part) : text.find(part);
-  if (at == std::string::npos && kMustExist) return context.error("substring not found");
-  if (at == std::string::npos) return Value(int64_t{-1});
-  return Value(static_cast<int64_t>(length_of(std::string_view(text).substr(0, at))));
+  const bool found = at != std::string_view::npos && window.reachable;
+  if (!found && kMustExist) return context.error("substring not found");
+  if (!found) return Value(int64_t{-1});
+  return Value(window.before + static_cast<int64_t>(length_of(text.substr(0, at))));
 }
 
 Result<Value> count(Context& context, const Value& self, const Given& given) {
-  HEARTH_TRY(const Bound bound, Bound::bind(context, given, {"sub"}, 1));
+  HEARTH_TRY(const Bound bound, Bound::bind(context, given, {"sub", "start", "end"}, 1));
   HEARTH_TRY(const std::string part, bound.string_or(context, 0, ""));
-  const std::string& text = *get_string(self);
+  HEARTH_TRY(const Window window, window_of(context, *get_string(self), bound, 1));
+  const std::string_view text = window.text;
+  if (!window.reachable) return Value(int64_t{0});
   if (part.empty()) return Value(static_cast<int64_t>(length_of(text)) + 1);
   HEARTH_RETURN_IF_ERROR(context.spend_steps(search_steps(text.size(), part.size())));
   int64_t found = 0;
-  for (size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size()) ++found;
+  for (size_t at = 0; (at = text.find(part, at)) != std::string_view::npos; at += part.size()) {
+    ++found;
+  }
   return Value(found);
 }
 
@@ -272,6 +296,20 @@ Result<Value> every(Context& context, const Value& self, const Given& given) {
   return Value(all);
 }
 
+Result<Value> is_ascii(Context& context, const Value& self, const Given& given) {
+  HEARTH_RETURN_IF_ERROR(Bound::bind(context, given, {}));
+  const std::string& text = *get_string(self);
+  return Value(std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; }));
+}
+
+std::string swap_case(std::string_view text) {
+  std::string out;
+  for (const std::string_view piece : characters(text)) {
+    out += is_upper(read_utf8(piece).character) ? to_lower(piece) : to_upper(piece);
+  }
+  return out;
+}
+
 template <const char* kTest>
 Result<Value> tested(Context& context, const Value& self, const Given& given) {
   return find_test(kTest)(context, self, given);
@@ -279,7 +317,7 @@ Result<Value> tested(Context& context, const Value& self, const Given& given) {
 constexpr char kUpper[] = "upper";
 constexpr char kLower[] = "lower";
 
-enum class Align { kLeft, kRight, kZero };
+enum class Align { kLeft, kRight, kCenter, kZero };
 
 template <Align kAlign>
 Result<Value> padded(Context& context, const Value& self, const Given& given) {
@@ -295,54 +333,29 @@ Result<Value> padded(Context& context, const Value& self, const Given& given) {
   HEARTH_RETURN_IF_ERROR(context.spend_bytes(missing * 3));
   std::string margin;
   for (int64_t i = 0; i < missing; ++i) margin += fill;
+  if (kAlign == Align::kCenter) {
+    const int64_t left = missing / 2 + (missing & width & 1);
+    const size_t cut = static_cast<size_t>(left) * fill.size();
+    return context.string(margin.substr(0, cut) + text + margin.substr(cut));
+  }
   const bool has_sign = text.starts_with('+') || text.starts_with('-');
   const size_t sign = kAlign == Align::kZero && has_sign ? 1 : 0;
   if (kAlign == Align::kLeft) return context.string(text + margin);
   return context.string(text.substr(0, sign) + margin + text.substr(sign));
 }
 
-// "{} {0} {name}".format(...): replacement fields without format specifications.
 Result<Value> format(Context& context, const Value& self, const Given& given) {
-  const std::string& text = *get_string(self);
-  std::string out;
-  size_t next = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '{' && text[i] != '}') {
-      out += text[i];
-      continue;
-    }
-    if (i + 1 < text.size() && text[i + 1] == text[i]) {
-      out += text[i++];
-      continue;
-    }
-    const size_t close = text.find('}', i);
-    if (text[i] == '}' || close == std::string::npos) return context.error("unbalanced braces");
-    const std::string field = text.substr(i + 1, close - i - 1);
-    i = close;
-    const Value* value = nullptr;
-    if (field.find_first_not_of("0123456789") == std::string::npos && field.size() < 6) {
-      const size_t index = field.empty() ? next++ : static_cast<size_t>(std::stoi(field));
-      if (index < given.positional.size()) value = &given.positional[index];
-    } else if (field.find_first_of("!:.[{") != std::string::npos) {
-      return context.error(Code::kUnsupported, "format specifications are not supported");
-    }
-    for (const auto& [name, named] : given.named) {
-      if (name == field) value = &named;
-    }
-    if (value == nullptr) return context.error("format() has no argument '" + field + "'");
-    HEARTH_TRY(const std::string piece, to_text(context, *value));
-    HEARTH_RETURN_IF_ERROR(context.spend_bytes(static_cast<int64_t>(piece.size())));
-    out += piece;
-  }
-  return context.string(std::move(out));
+  HEARTH_TRY(std::string text, format_fields(context, *get_string(self), given));
+  return context.string(std::move(text));
 }
 
 }  // namespace
 
 Native find_string_method(std::string_view name) {
-  static constexpr std::array<Table, 35> kTable = {{
+  static constexpr std::array<Table, 38> kTable = {{
       {"capitalize", mapped<to_capitalized>},
       {"casefold", mapped<to_lower>},
+      {"center", padded<Align::kCenter>},
       {"count", count},
       {"endswith", begins_or_ends<true>},
       {"find", find<false, false>},
@@ -350,6 +363,7 @@ Native find_string_method(std::string_view name) {
       {"index", find<false, true>},
       {"isalnum", every<is_cased_or_digit>},
       {"isalpha", every<is_alphabetic>},
+      {"isascii", is_ascii},
       {"isdecimal", every<is_digit>},
       {"isdigit", every<is_digit>},
       {"islower", tested<kLower>},
@@ -374,6 +388,7 @@ Native find_string_method(std::string_view name) {
       {"splitlines", splitlines},
       {"startswith", begins_or_ends<false>},
       {"strip", stripped<Side::kBoth>},
+      {"swapcase", mapped<swap_case>},
       {"title", mapped<to_title>},
       {"upper", mapped<to_upper>},
   }};

@@ -4,6 +4,9 @@
 #include <limits>
 #include <string>
 
+#include "chat/jinja/format.h"
+#include "chat/jinja/text.h"
+
 namespace hearth::chat::jinja {
 namespace {
 
@@ -110,6 +113,13 @@ Result<Value> apply_numbers(Context& context, BinaryOp op, const Value& left, co
   return apply_floats(op, a, b);
 }
 
+// Strings, lists and tuples: what can be added and repeated.
+bool is_repeatable(const Value& value) {
+  const List* list = get_list(value);
+  return get_string(value) != nullptr ||
+         (list != nullptr && (list->kind == ListKind::kList || list->is_tuple()));
+}
+
 // "ab" * 3, [1] * 3; nothing for a negative count.
 Result<Value> repeat(Context& context, const Value& sequence, int64_t count) {
   if (count < 0) count = 0;
@@ -125,13 +135,14 @@ Result<Value> repeat(Context& context, const Value& sequence, int64_t count) {
     std::string repeated;
     repeated.reserve(static_cast<size_t>(bytes));
     for (int64_t i = 0; i < count && bytes > 0; ++i) repeated += *text;
+    if (is_markup(sequence)) return make_markup(std::move(repeated));
     return make_string(std::move(repeated));
   }
   std::vector<Value> items;
   for (int64_t i = 0; i < count && bytes > 0; ++i) {
     items.insert(items.end(), list->items.begin(), list->items.end());
   }
-  return context.list(std::move(items), list->tuple);
+  return context.list(std::move(items), list->kind);
 }
 
 // a + b of strings and lists; null for other types.
@@ -140,29 +151,39 @@ Result<std::optional<Value>> join(Context& context, const Value& left, const Val
   const std::string* other = get_string(right);
   if (text != nullptr && other != nullptr) {
     HEARTH_RETURN_IF_ERROR(context.spend_bytes(static_cast<int64_t>(text->size() + other->size())));
-    return std::optional<Value>(make_string(*text + *other));
+    if (!is_markup(left) && !is_markup(right)) {
+      return std::optional<Value>(make_string(*text + *other));
+    }
+    const std::string escaped = escape_html(is_markup(left) ? *other : *text);
+    HEARTH_RETURN_IF_ERROR(context.spend_bytes(static_cast<int64_t>(escaped.size())));
+    if (is_markup(left) && is_markup(right)) {
+      return std::optional<Value>(make_markup(*text + *other));
+    }
+    return std::optional<Value>(make_markup(is_markup(left) ? *text + escaped : escaped + *other));
   }
   const List* list = get_list(left);
   const List* others = get_list(right);
-  if (list == nullptr || others == nullptr || list->tuple != others->tuple) {
+  const bool joinable = list != nullptr && others != nullptr && is_repeatable(left) &&
+                        is_repeatable(right) && list->is_tuple() == others->is_tuple();
+  if (!joinable) {
     return std::optional<Value>();
   }
   const size_t count = list->items.size() + others->items.size();
   HEARTH_RETURN_IF_ERROR(context.spend_bytes(static_cast<int64_t>(count * sizeof(Value))));
   std::vector<Value> items = list->items;
   items.insert(items.end(), others->items.begin(), others->items.end());
-  HEARTH_TRY(Value joined, context.list(std::move(items), list->tuple));
+  HEARTH_TRY(Value joined, context.list(std::move(items), list->kind));
   return std::optional<Value>(std::move(joined));
-}
-
-bool is_sequence(const Value& value) {
-  return get_string(value) != nullptr || get_list(value) != nullptr;
 }
 
 }  // namespace
 
 Result<Value> apply(Context& context, BinaryOp op, const Value& left, const Value& right) {
   if (is_undefined(left)) return context.undefined(left);
+  if (op == BinaryOp::kModulo && get_string(left) != nullptr) {
+    HEARTH_TRY(std::string text, format_percent(context, *get_string(left), right));
+    return context.string(std::move(text));
+  }
   if (is_undefined(right)) return context.undefined(right);
   if (as_number(left).has_value() && as_number(right).has_value()) {
     return apply_numbers(context, op, left, right);
@@ -170,15 +191,12 @@ Result<Value> apply(Context& context, BinaryOp op, const Value& left, const Valu
   if (op == BinaryOp::kMultiply) {
     const std::optional<int64_t> x = as_integer(left);
     const std::optional<int64_t> y = as_integer(right);
-    if (is_sequence(left) && y.has_value()) return repeat(context, left, *y);
-    if (is_sequence(right) && x.has_value()) return repeat(context, right, *x);
+    if (is_repeatable(left) && y.has_value()) return repeat(context, left, *y);
+    if (is_repeatable(right) && x.has_value()) return repeat(context, right, *x);
   }
   if (op == BinaryOp::kAdd) {
     HEARTH_TRY(std::optional<Value> joined, join(context, left, right));
     if (joined.has_value()) return std::move(*joined);
-  }
-  if (op == BinaryOp::kModulo && get_string(left) != nullptr) {
-    return context.error(Code::kUnsupported, "formatting with % is not supported");
   }
   return context.error("unsupported operand types for " + std::string(symbol(op)) + ": '" +
                        std::string(type_name(left)) + "' and '" + std::string(type_name(right)) +

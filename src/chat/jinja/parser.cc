@@ -24,7 +24,8 @@ class Parser {
   // "{%"); without `ends`, up to the end of the template.
   Result<Block> block(EndNames ends) {
     if (++nesting_ > kBlockNestingMax) {
-      return stream_.error(Code::kUnsupported, "blocks are nested too deeply");
+      return stream_.error(Code::kUnsupported, "blocks are nested deeper than " +
+                                                   std::to_string(kBlockNestingMax) + " levels");
     }
     Block statements;
     while (true) {
@@ -117,9 +118,7 @@ class Parser {
     if (stream_.take_name("if")) {
       HEARTH_TRY(statement.condition, expressions_.expression());
     }
-    if (stream_.at_name("recursive")) {
-      return stream_.error(Code::kUnsupported, "recursive loops are not supported");
-    }
+    statement.recursive = stream_.take_name("recursive");
     HEARTH_RETURN_IF_ERROR(block_end());
     ++loops_;
     HEARTH_TRY(statement.body, block({"endfor", "else"}));
@@ -159,7 +158,7 @@ class Parser {
     MacroBody macro;
     HEARTH_TRY(macro.name, stream_.expect_any_name("the name of a macro"));
     HEARTH_TRY(macro.parameters, parameters());
-    HEARTH_TRY(macro.body, macro_body("endmacro"));
+    HEARTH_RETURN_IF_ERROR(macro_body("endmacro", macro));
     return Statement{0, Macro{std::move(macro)}};
   }
 
@@ -171,16 +170,21 @@ class Parser {
     }
     HEARTH_TRY(statement.call, expressions_.expression());
     if (!std::holds_alternative<Call>(statement.call->node)) return stream_.expected("a call");
-    HEARTH_TRY(statement.caller.body, macro_body("endcall"));
+    HEARTH_RETURN_IF_ERROR(macro_body("endcall", statement.caller));
     return Statement{0, std::move(statement)};
   }
 
   // The loops around a macro are not the macro's: no break out of it.
-  Result<Block> macro_body(std::string_view end) {
+  Result<void> macro_body(std::string_view end, MacroBody& macro) {
     const int loops = std::exchange(loops_, 0);
-    HEARTH_TRY(Block statements, body(end));
+    const auto outer = std::exchange(expressions_.special_names, {});
+    HEARTH_TRY(macro.body, body(end));
     loops_ = loops;
-    return statements;
+    const auto named = std::exchange(expressions_.special_names, outer);
+    macro.takes_varargs = named.varargs;
+    macro.takes_kwargs = named.kwargs;
+    macro.takes_caller = named.caller;
+    return {};
   }
 
   Result<std::vector<std::pair<std::string, ExprPtr>>> parameters() {
@@ -238,7 +242,8 @@ class Parser {
   Result<Target> single_target() {
     if (stream_.take_operator("(")) {
       if (++nesting_ > kBlockNestingMax) {
-        return stream_.error(Code::kUnsupported, "targets are nested too deeply");
+        return stream_.error(Code::kUnsupported, "targets are nested deeper than " +
+                                                     std::to_string(kBlockNestingMax) + " levels");
       }
       HEARTH_TRY(Target inner, target());
       --nesting_;

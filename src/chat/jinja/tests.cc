@@ -31,11 +31,17 @@ bool is_float(const Value& value) { return get<double>(value) != nullptr; }
 bool is_number(const Value& value) { return as_number(value).has_value(); }
 bool is_string(const Value& value) { return get_string(value) != nullptr; }
 bool is_mapping(const Value& value) { return get_dict(value) != nullptr; }
-bool is_callable(const Value& value) { return get<Function*>(value) != nullptr; }
-bool is_sequence(const Value& value) {
-  return is_string(value) || is_mapping(value) || get_list(value) != nullptr || is_undefined(value);
+bool is_callable(const Value& value) {
+  return get<Function*>(value) != nullptr || get<Loop*>(value) != nullptr || is_undefined(value);
 }
-bool is_iterable(const Value& value) { return is_sequence(value) || get<Loop*>(value) != nullptr; }
+bool is_sequence(const Value& value) {
+  const List* list = get_list(value);
+  return is_string(value) || is_mapping(value) || is_undefined(value) ||
+         (list != nullptr && list->is_sequence());
+}
+bool is_iterable(const Value& value) {
+  return is_sequence(value) || get_list(value) != nullptr || get<Loop*>(value) != nullptr;
+}
 
 // All letters of the text have the case, and there is one.
 template <bool (*kWanted)(char32_t), bool (*kOther)(char32_t)>
@@ -112,7 +118,7 @@ Result<Value> is_known(Context& context, const Value& self, const Given& given) 
 }  // namespace
 
 Native find_test(std::string_view name) {
-  static constexpr std::array<Table, 37> kTable = {{
+  static constexpr std::array<Table, 39> kTable = {{
       {"!=", compared<Order::kNotEqual>},
       {"<", compared<Order::kLess>},
       {"<=", compared<Order::kLessEqual>},
@@ -125,6 +131,7 @@ Native find_test(std::string_view name) {
       {"divisibleby", divisible_by},
       {"eq", compared<Order::kEqual>},
       {"equalto", compared<Order::kEqual>},
+      {"escaped", plain<is_markup>},
       {"even", parity<true>},
       {"false", plain<is_false_itself>},
       {"filter", is_known<find_filter>},
@@ -147,6 +154,7 @@ Native find_test(std::string_view name) {
       {"sameas", same_as},
       {"sequence", plain<is_sequence>},
       {"string", plain<is_string>},
+      {"test", is_known<find_test>},
       {"true", plain<is_true_itself>},
       {"undefined", plain<is_undefined>},
       {"upper", plain<has_case<is_upper, is_lower>>},

@@ -28,7 +28,8 @@ class Writer {
   // One more container around what follows.
   Result<void> enter() {
     if (++depth_ <= kValueDepthMax) return context_.spend_steps(1);
-    return context_.error(Code::kResourceExhausted, "the value is nested too deeply to be printed");
+    return context_.error(Code::kResourceExhausted, "the value is nested deeper than " +
+                                                        std::to_string(kValueDepthMax) + " levels");
   }
   void leave() { --depth_; }
   int depth() const { return depth_; }
@@ -74,13 +75,26 @@ std::string quoted(std::string_view text) {
 
 Result<void> write_repr(Writer& writer, const Value& value);
 
-Result<void> write_list(Writer& writer, const List& list) {
-  HEARTH_RETURN_IF_ERROR(writer.add(list.tuple ? "(" : "["));
+Result<void> write_range(Writer& writer, const List& range) {
+  if (range.items.empty()) return writer.add("range(0, 0)");
+  const int64_t first = *as_integer(range.items.front());
+  const int64_t step = range.items.size() < 2 ? 1 : *as_integer(range.items[1]) - first;
+  HEARTH_RETURN_IF_ERROR(writer.add(
+      fmt::format("range({}, {}", first, *as_integer(range.items.back()) + (step > 0 ? 1 : -1))));
+  return writer.add(step == 1 ? ")" : fmt::format(", {})", step));
+}
+
+Result<void> write_list(Writer& writer, List& list) {
+  if (list.kind == ListKind::kIterator) return writer.add("<generator object>");
+  if (list.kind == ListKind::kRange) return write_range(writer, list);
+  const bool view = !list.is_tuple() && list.kind != ListKind::kList;
+  if (view) HEARTH_RETURN_IF_ERROR(writer.add(std::string(type_name(Value(&list))) + "("));
+  HEARTH_RETURN_IF_ERROR(writer.add(list.is_tuple() ? "(" : "["));
   for (size_t i = 0; i < list.items.size(); ++i) {
     if (i > 0) HEARTH_RETURN_IF_ERROR(writer.add(", "));
     HEARTH_RETURN_IF_ERROR(write_repr(writer, list.items[i]));
   }
-  if (!list.tuple) return writer.add("]");
+  if (!list.is_tuple()) return writer.add(view ? "])" : "]");
   return writer.add(list.items.size() == 1 ? ",)" : ")");
 }
 
@@ -102,9 +116,12 @@ Result<void> write_repr(Writer& writer, const Value& value) {
   if (const bool* truth = get<bool>(value)) return writer.add(*truth ? "True" : "False");
   if (const int64_t* integer = get<int64_t>(value)) return writer.add(std::to_string(*integer));
   if (const double* number = get<double>(value)) return writer.add(to_text(*number));
-  if (const std::string* text = get_string(value)) return writer.add(quoted(*text));
+  if (is_markup(value)) HEARTH_RETURN_IF_ERROR(writer.add("Markup("));
+  if (const std::string* text = get_string(value)) {
+    return writer.add(quoted(*text) + (is_markup(value) ? ")" : ""));
+  }
   HEARTH_RETURN_IF_ERROR(writer.enter());
-  if (const List* list = get_list(value)) {
+  if (List* list = get_list(value)) {
     HEARTH_RETURN_IF_ERROR(write_list(writer, *list));
   } else if (const Dict* dict = get_dict(value)) {
     HEARTH_RETURN_IF_ERROR(write_dict(writer, *dict));
@@ -164,7 +181,8 @@ class JsonWriter {
       return writer_.add(json_string(*text, style_.ensure_ascii));
     }
     HEARTH_RETURN_IF_ERROR(writer_.enter());
-    if (const List* list = get_list(value)) {
+    const List* list = get_list(value);
+    if (list != nullptr && (list->kind == ListKind::kList || list->is_tuple())) {
       HEARTH_RETURN_IF_ERROR(write_list(*list));
     } else if (const Dict* dict = get_dict(value)) {
       HEARTH_RETURN_IF_ERROR(write_dict(*dict));
@@ -243,6 +261,32 @@ std::string to_text(double number) {
   std::string text(digits, end.ptr);
   if (plain && text.find('.') == std::string::npos) text += ".0";
   return text;
+}
+
+std::string escape_html(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
 }
 
 Result<std::string> to_text(Context& context, const Value& value) {

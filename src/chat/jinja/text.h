@@ -18,6 +18,9 @@ Result<std::string> to_repr(Context& context, const Value& value);
 // Python's repr() of a float: the shortest digits that read back as the same number.
 std::string to_text(double number);
 
+// &, <, >, ' and " as HTML writes them.
+std::string escape_html(std::string_view text);
+
 struct JsonStyle {
   std::optional<std::string> indent;  // one level's indentation; absent: one line
   std::string item_separator = ", ";

@@ -2,6 +2,7 @@
 
 #include <unicode/ucasemap.h>
 #include <unicode/uchar.h>
+#include <utility>
 
 #include "chat/utf8.h"
 
@@ -88,6 +89,12 @@ size_t length_of(std::string_view text) {
   return count;
 }
 
+std::string_view first_characters(std::string_view text, size_t count) {
+  size_t bytes = 0;
+  for (; count > 0 && bytes < text.size(); --count) bytes += read_utf8(text.substr(bytes)).length;
+  return text.substr(0, bytes);
+}
+
 std::vector<std::string_view> characters(std::string_view text) {
   std::vector<std::string_view> pieces;
   pieces.reserve(text.size());
@@ -97,6 +104,24 @@ std::vector<std::string_view> characters(std::string_view text) {
     text.remove_prefix(length);
   }
   return pieces;
+}
+
+std::vector<std::string> split_lines(std::string_view text, bool keep_ends) {
+  std::vector<std::string> lines;
+  std::string line;
+  for (std::string_view rest = text; !rest.empty();) {
+    const Utf8Step step = read_utf8(rest);
+    const char32_t c = step.character;
+    size_t taken = step.length;
+    if (c == '\r' && rest.substr(1).starts_with('\n')) ++taken;
+    const bool ends = (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 ||
+                      c == 0x2028 || c == 0x2029;
+    if (!ends || keep_ends) line += rest.substr(0, taken);
+    rest.remove_prefix(taken);
+    if (ends) lines.push_back(std::exchange(line, ""));
+  }
+  if (!line.empty()) lines.push_back(line);
+  return lines;
 }
 
 std::string_view strip(std::string_view text, const std::string* chars, Side side) {

@@ -25,8 +25,13 @@ std::string to_capitalized(std::string_view text);  // the first character alone
 
 // Number of characters.
 size_t length_of(std::string_view text);
+// The first `count` characters of `text`, or all of it.
+std::string_view first_characters(std::string_view text, size_t count);
 // The characters of `text`, each a piece of it.
 std::vector<std::string_view> characters(std::string_view text);
+
+// The lines of `text`, as str.splitlines() finds them.
+std::vector<std::string> split_lines(std::string_view text, bool keep_ends);
 
 // `text` without the characters at its ends that are whitespace, or that `chars` contains if it is
 // not null.

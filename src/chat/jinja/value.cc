@@ -55,18 +55,23 @@ void Dict::set(const Value& key, Value value) {
 
 std::string_view type_name(const Value& value) {
   static constexpr std::array<std::string_view, std::variant_size_v<Value>> kNames = {
-      "Undefined", "NoneType", "bool",      "int",         "float",   "str",
-      "list",      "dict",     "namespace", "LoopContext", "function"};
-  const List* list = get_list(value);
-  return list != nullptr && list->tuple ? "tuple" : kNames[value.index()];
+      "Undefined", "NoneType", "bool", "int",       "float",       "str",
+      "Markup",    "list",     "dict", "namespace", "LoopContext", "function"};
+  static constexpr std::array<std::string_view, 8> kLists = {
+      "list", "tuple", "tuple", "dict_keys", "dict_values", "dict_items", "range", "generator"};
+  if (const List* list = get_list(value)) return kLists[static_cast<size_t>(list->kind)];
+  return kNames[value.index()];
 }
 
 bool is_true(const Value& value) {
   if (is_undefined(value) || is_none(value)) return false;
   if (const std::optional<double> number = as_number(value)) return *number != 0;
   if (const std::string* text = get_string(value)) return !text->empty();
-  if (const List* list = get_list(value)) return !list->items.empty();
+  if (const List* list = get_list(value)) {
+    return list->kind == ListKind::kIterator || !list->items.empty();
+  }
   if (const Dict* dict = get_dict(value)) return !dict->items().empty();
+  if (Loop* const* loop = get<Loop*>(value)) return !(*loop)->items.empty();
   return true;
 }
 

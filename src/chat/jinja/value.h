@@ -24,6 +24,10 @@ struct Function;
 
 using String = std::shared_ptr<const std::string>;
 
+class Context;
+struct For;
+struct Scope;
+
 struct Undefined {
   String why;  // "'name' is undefined"; null for one that nobody needs to explain
 };
@@ -32,12 +36,36 @@ struct Namespace {  // attributes that a template may assign to
   Dict* attributes = nullptr;
 };
 
-using Value = std::variant<Undefined, None, bool, int64_t, double, String, List*, Dict*, Namespace,
-                           Loop*, Function*>;
+// Text that is HTML already, from the filters `safe` and `escape`: what is added to it with + gets
+// escaped. Otherwise a string like any other.
+struct Markup {
+  String text;
+};
+
+using Value = std::variant<Undefined, None, bool, int64_t, double, String, Markup, List*, Dict*,
+                           Namespace, Loop*, Function*>;
+
+// Python's types that are made of items in a row.
+enum class ListKind : unsigned char {
+  kList,
+  kTuple,
+  kGroup,     // a tuple of `groupby`, with the attributes grouper and list
+  kKeys,      // dict.keys()
+  kValues,    // dict.values()
+  kItems,     // dict.items()
+  kRange,     // range()
+  kIterator,  // what lazy filters give: true, without a length, and empty once it was walked
+};
 
 struct List {
   std::vector<Value> items;
-  bool tuple = false;
+  ListKind kind = ListKind::kList;
+
+  bool is_tuple() const { return kind == ListKind::kTuple || kind == ListKind::kGroup; }
+  // Whether it has a length and positions.
+  bool is_sequence() const {
+    return kind == ListKind::kList || is_tuple() || kind == ListKind::kRange;
+  }
 };
 
 // Keys in order of insertion. Keys are anything but containers; 1, 1.0 and true are the same key.
@@ -63,7 +91,11 @@ class Dict {
 // The variable `loop`.
 struct Loop {
   std::vector<Value> items;
-  size_t index = 0;  // of the current item
+  size_t index = 0;           // of the current item
+  int depth = 0;              // how many calls of a recursive loop are around it
+  const For* node = nullptr;  // what a recursive loop runs when it is called, and where; else null
+  Scope* scope = nullptr;
+  List* changed = nullptr;  // the last arguments of loop.changed()
 };
 
 // Arguments of a call, evaluated.
@@ -76,15 +108,21 @@ inline Value make_string(std::string text) {
   return std::make_shared<const std::string>(std::move(text));
 }
 
+inline Value make_markup(std::string text) {
+  return Markup{std::make_shared<const std::string>(std::move(text))};
+}
+
 // Null unless `value` is one.
 template <class T>
 const T* get(const Value& value) {
   return std::get_if<T>(&value);
 }
 inline const std::string* get_string(const Value& value) {
-  const String* text = get<String>(value);
-  return text == nullptr ? nullptr : text->get();
+  if (const String* text = get<String>(value)) return text->get();
+  const Markup* markup = get<Markup>(value);
+  return markup == nullptr ? nullptr : markup->text.get();
 }
+inline bool is_markup(const Value& value) { return std::holds_alternative<Markup>(value); }
 inline List* get_list(const Value& value) {
   List* const* list = std::get_if<List*>(&value);
   return list == nullptr ? nullptr : *list;
@@ -98,6 +136,11 @@ inline bool is_none(const Value& value) { return std::holds_alternative<None>(va
 
 // Python's names of the types, for messages: "str", "list", ...
 std::string_view type_name(const Value& value);
+
+// Whether the value can be a key.
+inline bool is_hashable(const Value& value) {
+  return get_list(value) == nullptr && get_dict(value) == nullptr;
+}
 
 // Python's bool().
 bool is_true(const Value& value);

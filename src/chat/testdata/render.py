@@ -46,7 +46,8 @@ environment.globals["strftime_now"] = lambda form: datetime.datetime.now().strft
 results = []
 for template, variables in json.load(sys.stdin):
     try:
-        results.append({"text": environment.from_string(template).render(**variables)})
+        given = {"tools": None, "documents": None, **variables}
+        results.append({"text": environment.from_string(template).render(**given)})
     except Exception as error:  # whatever Python raises, the template fails
         results.append({"error": f"{type(error).__name__}: {error}"})
 json.dump(results, sys.stdout)

@@ -46,6 +46,7 @@ Result<int> Rank::load_parts(const LoadProgressHandler& progress) {
              engine::RankModel::load(
                  *files_, {.shard = load_.shard,
                            .precision = load_.precision,
+                           .quantize = load_.quantize,
                            .threads = load_.threads,
                            .kv_tokens = load_.kv_tokens > 0 ? load_.kv_tokens : plan.kv_tokens,
                            .sequences_max =

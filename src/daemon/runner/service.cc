@@ -8,6 +8,17 @@
 namespace hearth::daemon {
 namespace {
 
+engine::Quantize from_proto(proto::Quantize quantize) {
+  switch (quantize) {
+    case proto::QUANTIZE_Q8:
+      return engine::Quantize::kQ8;
+    case proto::QUANTIZE_Q4:
+      return engine::Quantize::kQ4;
+    default:
+      return engine::Quantize::kNone;
+  }
+}
+
 RankLoad from_proto(const proto::LoadRequest& request) {
   return {.instance = InstanceId(request.instance_id()),
           .epoch = request.epoch(),
@@ -18,6 +29,7 @@ RankLoad from_proto(const proto::LoadRequest& request) {
           .shard = {.layer_begin = request.layer_begin(), .layer_end = request.layer_end()},
           .threads = request.threads(),
           .precision = request.exact() ? engine::Precision::kExact : engine::Precision::kDefault,
+          .quantize = from_proto(request.quantize()),
           .kv_tokens = request.kv_tokens(),
           .sequences_max = request.sequences_max(),
           .bind_host = request.bind_host()};

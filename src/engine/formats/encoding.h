@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "engine/model_files.h"
 
@@ -17,7 +18,11 @@ std::optional<int64_t> element_count(std::span<const int64_t> dimensions);
 std::optional<int64_t> blocks_to_bytes(int64_t elements, int64_t block_elements,
                                        int64_t block_bytes);
 
-// Bytes that the view's numbers take in the file.
+// Checks that the scales of a whole tensor (first_row 0, row_step 1, sizes already plausible) are
+// as GroupScales says. kCorrupt names the tensor. REQUIRES: has_group_scales(view.encoding).
+Result<void> check_groups(const TensorView& view, const std::string& name);
+
+// Bytes that the view's numbers take in the file, their part of the tensor's scales included.
 int64_t stored_bytes(const TensorView& view);
 
 // The part of the file from the view's first row to its last.

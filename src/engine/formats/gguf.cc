@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <optional>
 
 #include "engine/formats/encoding.h"
@@ -18,6 +19,7 @@ constexpr uint64_t kValuesMax = 65'536;    // metadata pairs
 constexpr uint64_t kTensorsMax = 262'144;  // largest published files have some thousands
 constexpr uint64_t kNameBytesMax = 65'535;
 constexpr uint64_t kAlignmentMax = 1 << 20;
+constexpr uint64_t kItemsMax = 1 << 19;  // of an array that is read; published files have 514906
 
 struct TensorType {
   uint32_t id;
@@ -33,25 +35,25 @@ constexpr std::array kTensorTypes = {
     TensorType{0, "F32", 1, 4, Encoding::kF32},
     TensorType{1, "F16", 1, 2, Encoding::kF16},
     TensorType{2, "Q4_0", 32, 18, Encoding::kQ4_0},
-    TensorType{3, "Q4_1", 32, 20, {}},
-    TensorType{6, "Q5_0", 32, 22, {}},
-    TensorType{7, "Q5_1", 32, 24, {}},
+    TensorType{3, "Q4_1", 32, 20, Encoding::kQ4_1},
+    TensorType{6, "Q5_0", 32, 22, Encoding::kQ5_0},
+    TensorType{7, "Q5_1", 32, 24, Encoding::kQ5_1},
     TensorType{8, "Q8_0", 32, 34, Encoding::kQ8_0},
     TensorType{9, "Q8_1", 32, 36, {}},
-    TensorType{10, "Q2_K", 256, 84, {}},
-    TensorType{11, "Q3_K", 256, 110, {}},
-    TensorType{12, "Q4_K", 256, 144, {}},
-    TensorType{13, "Q5_K", 256, 176, {}},
+    TensorType{10, "Q2_K", 256, 84, Encoding::kQ2_K},
+    TensorType{11, "Q3_K", 256, 110, Encoding::kQ3_K},
+    TensorType{12, "Q4_K", 256, 144, Encoding::kQ4_K},
+    TensorType{13, "Q5_K", 256, 176, Encoding::kQ5_K},
     TensorType{14, "Q6_K", 256, 210, Encoding::kQ6_K},
     TensorType{15, "Q8_K", 256, 292, {}},
     TensorType{16, "IQ2_XXS", 256, 66, {}},
     TensorType{17, "IQ2_XS", 256, 74, {}},
     TensorType{18, "IQ3_XXS", 256, 98, {}},
     TensorType{19, "IQ1_S", 256, 50, {}},
-    TensorType{20, "IQ4_NL", 32, 18, {}},
+    TensorType{20, "IQ4_NL", 32, 18, Encoding::kIQ4_NL},
     TensorType{21, "IQ3_S", 256, 110, {}},
     TensorType{22, "IQ2_S", 256, 82, {}},
-    TensorType{23, "IQ4_XS", 256, 136, {}},
+    TensorType{23, "IQ4_XS", 256, 136, Encoding::kIQ4_XS},
     TensorType{24, "I8", 1, 1, {}},
     TensorType{25, "I16", 1, 2, {}},
     TensorType{26, "I32", 1, 4, {}},
@@ -61,7 +63,7 @@ constexpr std::array kTensorTypes = {
     TensorType{30, "BF16", 1, 2, Encoding::kBF16},
     TensorType{34, "TQ1_0", 256, 54, {}},
     TensorType{35, "TQ2_0", 256, 66, {}},
-    TensorType{39, "MXFP4", 32, 17, {}},
+    TensorType{39, "MXFP4", 32, 17, Encoding::kMXFP4},
 };
 
 // Bytes of one value; 0 for strings and arrays, whose size is in the file.
@@ -196,69 +198,67 @@ Result<GgufValue> read_value(Cursor& cursor) {
   return value;
 }
 
-// One tensor's entry; its bytes are found once the data section's start is known.
-struct TensorEntry {
-  FileTensor tensor;
+// Where one tensor's entry says that its bytes are; they are found once the data section's start is
+// known.
+struct Place {
   uint64_t entry_position = 0;
   uint64_t offset = 0;  // from the start of the data section
   uint64_t bytes = 0;   // 0 if the type's size is not known
 };
 
-Result<TensorEntry> read_tensor(Cursor& cursor) {
-  TensorEntry entry{.entry_position = cursor.position()};
+// Reads one entry: all of `tensor` but its bytes.
+Result<Place> read_tensor(Cursor& cursor, FileTensor& tensor) {
+  Place place{.entry_position = cursor.position()};
   const auto corrupt = [&](std::string_view what) {
-    return cursor.corrupt(entry.entry_position,
-                          fmt::format("tensor {}: {}", entry.tensor.name, what));
+    return cursor.corrupt(place.entry_position, fmt::format("tensor {}: {}", tensor.name, what));
   };
-  HEARTH_TRY(const std::string_view name, cursor.name("tensor name"));
-  entry.tensor.name = name;
+  HEARTH_TRY(tensor.name, cursor.name("tensor name"));
   HEARTH_TRY(const uint32_t dimensions, cursor.read<uint32_t>("number of dimensions"));
   if (dimensions > 4) return corrupt(fmt::format("{} dimensions, expected 0 to 4", dimensions));
   for (uint32_t i = 0; i < dimensions; ++i) {
     HEARTH_TRY(const uint64_t size, cursor.read<uint64_t>("dimension"));
     if (size > INT64_MAX) return corrupt("a dimension above 2^63");
-    entry.tensor.shape.insert(entry.tensor.shape.begin(), static_cast<int64_t>(size));
+    tensor.shape.insert(tensor.shape.begin(), static_cast<int64_t>(size));
   }
   HEARTH_TRY(const uint32_t type, cursor.read<uint32_t>("tensor type"));
-  HEARTH_TRY(entry.offset, cursor.read<uint64_t>("tensor offset"));
-  const auto elements = element_count(entry.tensor.shape);
+  HEARTH_TRY(place.offset, cursor.read<uint64_t>("tensor offset"));
+  const auto elements = element_count(tensor.shape);
   if (!elements) return corrupt("more than 2^63 elements");
   const auto known = std::find_if(kTensorTypes.begin(), kTensorTypes.end(),
                                   [&](const TensorType& t) { return t.id == type; });
   if (known == kTensorTypes.end()) {
-    entry.tensor.type = fmt::format("number {}", type);
-    return entry;
+    tensor.type = fmt::format("number {}", type);
+    return place;
   }
-  entry.tensor.type = known->name;
-  entry.tensor.encoding = known->encoding;
-  const int64_t columns = entry.tensor.shape.empty() ? 1 : entry.tensor.shape.back();
+  tensor.type = known->name;
+  tensor.encoding = known->encoding;
+  const int64_t columns = tensor.shape.empty() ? 1 : tensor.shape.back();
   const auto bytes = blocks_to_bytes(*elements, known->elements, known->bytes);
   if (columns % known->elements != 0 || !bytes) {
     return corrupt(fmt::format("rows of {} elements do not fill {} blocks", columns, known->name));
   }
-  entry.bytes = static_cast<uint64_t>(*bytes);
-  return entry;
+  place.bytes = static_cast<uint64_t>(*bytes);
+  return place;
 }
 
-// Gives every entry its bytes of the data section.
-Result<std::vector<FileTensor>> place(std::vector<TensorEntry> entries,
-                                      std::span<const std::byte> data, uint64_t alignment,
-                                      const Cursor& cursor, const std::string& file) {
-  std::vector<FileTensor> tensors;
-  tensors.reserve(entries.size());
+// Gives every tensor its bytes of the data section.
+Result<void> place_tensors(const std::vector<Place>& places, std::span<const std::byte> data,
+                           uint64_t alignment, const Cursor& cursor, const std::string& file,
+                           std::vector<FileTensor>& tensors) {
   std::vector<NamedRange> ranges;
-  for (TensorEntry& entry : entries) {
-    const bool inside = entry.offset <= data.size() && entry.bytes <= data.size() - entry.offset;
-    if (!inside || entry.offset % alignment != 0) {
+  ranges.reserve(tensors.size());
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const auto& [entry_position, offset, bytes] = places[i];
+    const bool inside = offset <= data.size() && bytes <= data.size() - offset;
+    if (!inside || offset % alignment != 0) {
       return cursor.corrupt(
-          entry.entry_position,
+          entry_position,
           fmt::format("tensor {}: {} bytes at offset {}, expected a multiple of {} and an end "
                       "within the {} bytes of data",
-                      entry.tensor.name, entry.bytes, entry.offset, alignment, data.size()));
+                      tensors[i].name, bytes, offset, alignment, data.size()));
     }
-    entry.tensor.bytes = data.subspan(entry.offset, entry.bytes);
-    tensors.push_back(std::move(entry.tensor));
-    ranges.push_back({entry.offset, entry.offset + entry.bytes, &tensors.back().name});
+    tensors[i].bytes = data.subspan(offset, bytes);
+    ranges.push_back({offset, offset + bytes, &tensors[i].name});
   }
   HEARTH_RETURN_IF_ERROR(check_disjoint(ranges, file));
   std::sort(ranges.begin(), ranges.end(),
@@ -269,7 +269,7 @@ Result<std::vector<FileTensor>> place(std::vector<TensorEntry> entries,
   if (twice != ranges.end()) {
     return Error(Code::kCorrupt, fmt::format("{}: tensor {} occurs twice", file, *twice->name));
   }
-  return tensors;
+  return {};
 }
 
 Result<void> check_start(Cursor& cursor) {
@@ -305,11 +305,10 @@ Result<GgufFile> GgufFile::parse(std::span<const std::byte> bytes, std::string f
       return cursor.corrupt(at, fmt::format("key {} occurs twice", key));
     }
   }
-  std::vector<TensorEntry> entries;
-  entries.reserve(tensor_count);
+  std::vector<Place> places(tensor_count);
+  result.tensors_.resize(tensor_count);
   for (uint64_t i = 0; i < tensor_count; ++i) {
-    HEARTH_TRY(TensorEntry entry, read_tensor(cursor));
-    entries.push_back(std::move(entry));
+    HEARTH_TRY(places[i], read_tensor(cursor, result.tensors_[i]));
   }
   HEARTH_TRY(const int64_t alignment, result.integer_or("general.alignment", 32, 1, kAlignmentMax));
   if ((alignment & (alignment - 1)) != 0) {
@@ -318,9 +317,13 @@ Result<GgufFile> GgufFile::parse(std::span<const std::byte> bytes, std::string f
   const uint64_t unit = static_cast<uint64_t>(alignment);
   const uint64_t data_begin =
       std::min<uint64_t>((cursor.position() + unit - 1) / unit * unit, bytes.size());
-  HEARTH_TRY(result.tensors_,
-             place(std::move(entries), bytes.subspan(data_begin), unit, cursor, result.file_));
+  HEARTH_RETURN_IF_ERROR(place_tensors(places, bytes.subspan(data_begin), unit, cursor,
+                                       result.file_, result.tensors_));
   return result;
+}
+
+void GgufFile::append_tensors(GgufFile&& part) {
+  std::move(part.tensors_.begin(), part.tensors_.end(), std::back_inserter(tensors_));
 }
 
 Error GgufFile::wrong(std::string_view key, std::string_view expected) const {
@@ -328,6 +331,10 @@ Error GgufFile::wrong(std::string_view key, std::string_view expected) const {
 }
 
 namespace {
+
+std::string too_many(uint64_t count) {
+  return fmt::format("at most {} items, not {}", kItemsMax, count);
+}
 
 // An integer of any width; nothing for other types and values above INT64_MAX.
 std::optional<int64_t> integer_at(GgufType type, const std::byte* at) {
@@ -425,6 +432,7 @@ Result<std::vector<std::string_view>> GgufFile::texts(std::string_view key) cons
       found->second.type != GgufType::kString) {
     return wrong(key, "an array of strings");
   }
+  if (found->second.count > kItemsMax) return wrong(key, too_many(found->second.count));
   Cursor cursor(found->second.bytes, file_);
   std::vector<std::string_view> texts;
   texts.reserve(found->second.count);
@@ -440,6 +448,7 @@ Result<std::vector<int64_t>> GgufFile::integers(std::string_view key) const {
   const auto found = values_.find(key);
   if (found == values_.end() || !found->second.is_array) return wrong(key, "an array of integers");
   const GgufValue& array = found->second;
+  if (array.count > kItemsMax) return wrong(key, too_many(array.count));
   const uint64_t width = scalar_bytes(array.type);
   std::vector<int64_t> integers;
   integers.reserve(array.count);

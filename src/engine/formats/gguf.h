@@ -52,10 +52,14 @@ class GgufFile {
 
   const std::string& file() const { return file_; }
   const std::vector<FileTensor>& tensors() const { return tensors_; }
+  // Adds the tensors of another part of the same model; whether names repeat is the caller's
+  // business.
+  void append_tensors(GgufFile&& part);
 
   bool has(std::string_view key) const { return values_.contains(key); }
-  // Missing keys, values of another type or out of range, and strings that are not UTF-8 are
-  // kCorrupt and name key and expectation; the *_or forms give the fallback for a missing key.
+  // Missing keys, values of another type or out of range, strings that are not UTF-8, and arrays of
+  // more than 2^19 items are kCorrupt and name key and expectation; the *_or forms give the
+  // fallback for a missing key.
   Result<int64_t> integer(std::string_view key, int64_t min, int64_t max) const;
   Result<int64_t> integer_or(std::string_view key, int64_t fallback, int64_t min,
                              int64_t max) const;
@@ -66,6 +70,9 @@ class GgufFile {
   Result<std::string_view> text_or(std::string_view key, std::string_view fallback) const;
   Result<std::vector<std::string_view>> texts(std::string_view key) const;
   Result<std::vector<int64_t>> integers(std::string_view key) const;
+  // An array of float32; the elements of an array of bytes.
+  Result<std::vector<float>> floats(std::string_view key) const;
+  Result<std::string_view> byte_array(std::string_view key) const;
 
   Error wrong(std::string_view key, std::string_view expected) const;
 

@@ -8,8 +8,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "engine/formats/gguf.h"
 #include "engine/formats/gguf_names.h"
+#include "engine/formats/gguf_parts.h"
 #include "engine/formats/spec_check.h"
 #include "engine/models/rope.h"
 
@@ -203,8 +203,8 @@ Result<void> read_tensors(const GgufFile& gguf, const ArchitectureCode& code, Op
 
 Result<OpenedModel> open_gguf(const std::string& path) {
   OpenedModel model;
-  HEARTH_TRY(MappedFile file, MappedFile::open(path));
-  HEARTH_TRY(const GgufFile gguf, GgufFile::parse(file.bytes(), path));
+  HEARTH_TRY(GgufParts parts, open_gguf_parts(path));
+  const GgufFile& gguf = parts.gguf;
   ModelSpec& spec = model.spec;
   HEARTH_TRY(const ArchitectureCode* code, architecture_of(gguf));
   spec.architecture = code->architecture;
@@ -229,7 +229,7 @@ Result<OpenedModel> open_gguf(const std::string& path) {
   HEARTH_TRY(const int64_t vocab, gguf.integer_or(arch + ".vocab_size", rows, 1, kIntMax));
   if (vocab > kIntMax) return gguf.wrong(arch + ".vocab_size", "an integer below 2^31");
   spec.vocab = static_cast<int>(vocab);
-  model.files.push_back(std::move(file));
+  model.files = std::move(parts.files);
   return model;
 }
 

@@ -222,14 +222,14 @@ TEST(Gguf, AlignmentIsTheFiles) {
 
 TEST(Gguf, TypesWithoutArithmeticAreNamed) {
   GgufBuilder builder;
-  builder.add_tensor("k", {256}, 13, 176);
+  builder.add_tensor("k", {256}, 21, 110);
   builder.add_tensor("n", {8}, 99, 0);
   const std::string file = builder.build();
   const auto gguf = GgufFile::parse(bytes_of(file), "f");
   ASSERT_TRUE(gguf.ok()) << gguf.error().message();
-  EXPECT_EQ(gguf->tensors()[0].bytes.size(), 176u);
+  EXPECT_EQ(gguf->tensors()[0].bytes.size(), 110u);
   EXPECT_THAT(view_of(gguf->tensors()[0], "f").error().message(),
-              AllOf(HasSubstr("tensor k"), HasSubstr("Q5_K")));
+              AllOf(HasSubstr("tensor k"), HasSubstr("IQ3_S")));
   EXPECT_THAT(view_of(gguf->tensors()[1], "f").error().message(),
               AllOf(HasSubstr("tensor n"), HasSubstr("number 99")));
 }

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "engine/formats/hf_config.h"
+#include "engine/formats/hf_weights.h"
 #include "engine/formats/json.h"
 #include "engine/formats/safetensors.h"
 #include "engine/models/architecture.h"
@@ -17,7 +18,7 @@ namespace {
 using nlohmann::json;
 
 constexpr JsonLimits kConfigLimits{};
-constexpr JsonLimits kIndexLimits{.bytes_max = 64 << 20, .values_max = 1'000'000, .depth_max = 8};
+constexpr JsonLimits kIndexLimits{.bytes_max = 64 << 20, .values_max = 400'000, .depth_max = 8};
 constexpr size_t kShardFilesMax = 4096;
 constexpr size_t kTemplateBytesMax = 4 << 20;
 
@@ -98,41 +99,36 @@ Result<void> read_tokenizer_config(const std::string& directory, OpenedModel& mo
     return Error(Code::kCorrupt, file->path() + ": more than 4 MiB");
   }
   model.chat_template = file->text();
+  return file->check_intact();
+}
+
+// A file of a model's weights. `names`: the tensors that the index places in it; empty without an
+// index, when they are whatever it holds.
+struct WeightsFile {
+  std::string path;
+  std::set<std::string> names;
+};
+
+// Adds the file's tensors to `all`, which must not outlive `from`.
+Result<void> add_file(const WeightsFile& from, HfTensors& all, std::vector<MappedFile>& files) {
+  HEARTH_TRY(MappedFile file, MappedFile::open(from.path));
+  HEARTH_TRY(std::vector<FileTensor> tensors, parse_safetensors(file.bytes(), from.path));
+  for (FileTensor& tensor : tensors) {
+    if (!from.names.empty() && !from.names.contains(tensor.name)) continue;
+    std::string name = tensor.name;
+    all.emplace(std::move(name), HfTensor{std::move(tensor), from.path});
+  }
+  for (const std::string& name : from.names) {
+    if (all.contains(name)) continue;
+    return Error(Code::kCorrupt, from.path + ": tensor " + name +
+                                     " is missing, expected by model.safetensors.index.json");
+  }
+  files.push_back(std::move(file));
   return {};
 }
 
-// Adds the file's tensors to the table. `only` non-null: just those that the index places in this
-// file.
-Result<void> add_file(const std::string& path, const std::set<std::string>* only,
-                      OpenedModel& model) {
-  HEARTH_TRY(MappedFile file, MappedFile::open(path));
-  HEARTH_TRY(const std::vector<FileTensor> tensors, parse_safetensors(file.bytes(), path));
-  size_t added = 0;
-  for (const FileTensor& tensor : tensors) {
-    if (only != nullptr && !only->contains(tensor.name)) continue;
-    ++added;
-    // A tensor of another type, as an attention mask, matters only if the model's graph names it.
-    const bool named = tensor.name.ends_with(".weight") || tensor.name.ends_with(".bias");
-    if (!tensor.encoding && !named) continue;
-    HEARTH_TRY(const TensorView view, view_of(tensor, path));
-    model.tensors.emplace(tensor.name, view);
-  }
-  if (only != nullptr && added != only->size()) {
-    for (const std::string& name : *only) {
-      const bool held = std::any_of(tensors.begin(), tensors.end(),
-                                    [&](const FileTensor& tensor) { return tensor.name == name; });
-      if (!held) {
-        return Error(Code::kCorrupt, path + ": tensor " + name +
-                                         " is missing, expected by model.safetensors.index.json");
-      }
-    }
-  }
-  model.files.push_back(std::move(file));
-  return {};
-}
-
-Result<void> add_shards(const std::string& directory, const json& index, const std::string& where,
-                        OpenedModel& model) {
+Result<std::vector<WeightsFile>> files_of_index(const std::string& directory, const json& index,
+                                                const std::string& where) {
   HEARTH_TRY(const JsonObject object, JsonObject::of(index, where));
   HEARTH_TRY(const JsonObject checked, object.object("weight_map"));
   std::map<std::string, std::set<std::string>> names_of_file;
@@ -145,9 +141,26 @@ Result<void> add_shards(const std::string& directory, const json& index, const s
   if (names_of_file.size() > kShardFilesMax) {
     return object.wrong("weight_map", "at most 4096 different files");
   }
-  for (const auto& [name, tensors] : names_of_file) {
-    HEARTH_RETURN_IF_ERROR(add_file(directory + "/" + name, &tensors, model));
+  std::vector<WeightsFile> files;
+  for (auto& [name, tensors] : names_of_file) {
+    files.push_back({directory + "/" + name, std::move(tensors)});
   }
+  return files;
+}
+
+Result<void> read_weights(const std::string& directory, const HfQuantization& quantization,
+                          OpenedModel& model) {
+  const std::string index_path = directory + "/model.safetensors.index.json";
+  HEARTH_TRY(const std::optional<json> index, read_optional_json_file(index_path, kIndexLimits));
+  std::vector<WeightsFile> files = {{directory + "/model.safetensors", {}}};
+  if (index) {
+    HEARTH_TRY(files, files_of_index(directory, *index, index_path));
+  }
+  HfTensors tensors;
+  for (const WeightsFile& file : files) {
+    HEARTH_RETURN_IF_ERROR(add_file(file, tensors, model.files));
+  }
+  HEARTH_TRY(model.tensors, tensor_table_of(quantization, tensors));
   return {};
 }
 
@@ -191,13 +204,8 @@ Result<OpenedModel> open_hf_directory(const std::string& directory) {
   }
   HEARTH_RETURN_IF_ERROR(read_tokenizer_config(directory, model));
 
-  const std::string index_path = directory + "/model.safetensors.index.json";
-  HEARTH_TRY(const std::optional<json> index, read_optional_json_file(index_path, kIndexLimits));
-  if (index) {
-    HEARTH_RETURN_IF_ERROR(add_shards(directory, *index, index_path, model));
-  } else {
-    HEARTH_RETURN_IF_ERROR(add_file(directory + "/model.safetensors", nullptr, model));
-  }
+  HEARTH_TRY(const HfQuantization quantization, quantization_of_config(config, config_path));
+  HEARTH_RETURN_IF_ERROR(read_weights(directory, quantization, model));
   HEARTH_RETURN_IF_ERROR(rename_language_model(directory, model.tensors));
   const ArchitectureCode& code = code_of(model.spec.architecture);
   if (code.read_tensors != nullptr) code.read_tensors(model.tensors, model.spec);

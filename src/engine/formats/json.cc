@@ -75,7 +75,9 @@ Result<json> parse_json(std::string_view text, const std::string& file, const Js
 Result<json> read_json_file(const std::string& path, const JsonLimits& limits,
                             std::string_view skip_key) {
   HEARTH_TRY(const MappedFile file, MappedFile::open(path));
-  return parse_json(file.text(), path, limits, skip_key);
+  HEARTH_TRY(json document, parse_json(file.text(), path, limits, skip_key));
+  HEARTH_RETURN_IF_ERROR(file.check_intact());
+  return document;
 }
 
 Result<std::optional<json>> read_optional_json_file(const std::string& path,

@@ -10,9 +10,12 @@
 
 namespace hearth::engine {
 
+struct MappedRange;
+
 // Owns the mapping; movable. The bytes stay valid until destruction, also across moves. Pages are
-// read when touched. REQUIRES of the world: nobody truncates the file while it is mapped (the
-// kernel answers a read past the new end with SIGBUS).
+// read when touched. A file that gets shorter while it is mapped costs an error, not the process:
+// its lost bytes read as zero from then on (the kernel's SIGBUS is caught), and check_intact() says
+// so. Whoever keeps what it read asks that first.
 class MappedFile {
  public:
   // kNotFound, kPermissionDenied, kInvalidArgument (not a regular file) or kInternal; each names
@@ -27,11 +30,15 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return bytes_; }
   std::string_view text() const;
 
+  // kCorrupt, naming file and size, if bytes were read that the file no longer has.
+  Result<void> check_intact() const;
+
  private:
   MappedFile(std::string path, std::span<const std::byte> bytes);
 
   std::string path_;
   std::span<const std::byte> bytes_;
+  MappedRange* range_ = nullptr;  // what the signal handler knows of it
 };
 
 }  // namespace hearth::engine

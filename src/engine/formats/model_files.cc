@@ -22,6 +22,11 @@ class OpenedModelFiles final : public ModelFiles {
     return {};
   }
 
+  Result<void> check_intact() const override {
+    for (const MappedFile& file : model_.files) HEARTH_RETURN_IF_ERROR(file.check_intact());
+    return {};
+  }
+
   const ModelSpec& spec() const override { return model_.spec; }
   const std::string& path() const override { return path_; }
 
@@ -77,6 +82,7 @@ Result<std::unique_ptr<ModelFiles>> ModelFiles::open(const std::string& path) {
   HEARTH_RETURN_IF_ERROR(check_spec(model.spec, path));
   auto files = std::make_unique<OpenedModelFiles>(path, std::move(model));
   HEARTH_RETURN_IF_ERROR(files->survey());
+  HEARTH_RETURN_IF_ERROR(files->check_intact());
   return std::unique_ptr<ModelFiles>(std::move(files));
 }
 

@@ -50,7 +50,8 @@ struct Entry {
   std::string name;
   std::string dtype;
   std::vector<int64_t> shape;
-  std::vector<int64_t> offsets;
+  std::array<int64_t, 2> offsets{};
+  uint8_t offsets_given = 0;
   bool has_shape = false;
   bool has_offsets = false;
 };
@@ -87,10 +88,10 @@ class HeaderReader final : public json::json_sax_t {
     if (level_ != 2 || in_metadata_) return fail("unexpected array");
     if (key_ == "shape" && !entry().has_shape) {
       entry().has_shape = true;
-      numbers_ = &entry().shape;
+      in_shape_ = true;
     } else if (key_ == "data_offsets" && !entry().has_offsets) {
       entry().has_offsets = true;
-      numbers_ = &entry().offsets;
+      in_shape_ = false;
     } else {
       return fail("unexpected array");
     }
@@ -106,8 +107,14 @@ class HeaderReader final : public json::json_sax_t {
   bool number_unsigned(uint64_t value) override {
     if (level_ != 3) return fail("unexpected number");
     if (value > INT64_MAX) return fail("number too large");
-    if (numbers_->size() >= kDimensionsMax) return fail("more than 8 numbers");
-    numbers_->push_back(static_cast<int64_t>(value));
+    const auto number = static_cast<int64_t>(value);
+    if (in_shape_) {
+      if (entry().shape.size() >= kDimensionsMax) return fail("more than 8 numbers");
+      entry().shape.push_back(number);
+    } else {
+      if (entry().offsets_given == 2) return fail("more than 2 numbers");
+      entry().offsets[entry().offsets_given++] = number;
+    }
     return true;
   }
 
@@ -142,7 +149,7 @@ class HeaderReader final : public json::json_sax_t {
   int level_ = 0;
   bool in_metadata_ = false;
   std::string key_;
-  std::vector<int64_t>* numbers_ = nullptr;
+  bool in_shape_ = false;  // the array is the shape, not the offsets
 };
 
 // The bytes of the data section that `entry` claims, checked against the section and the shape.
@@ -161,8 +168,8 @@ Result<FileTensor> place(Entry&& entry, std::span<const std::byte> data, const s
   if (!bits || *bits % 8 != 0) {
     return Error(Code::kCorrupt, where + "a shape that does not fill whole bytes or is too large");
   }
-  const std::vector<int64_t>& at = entry.offsets;
-  if (at.size() != 2 || at[0] > at[1] || at[1] > static_cast<int64_t>(data.size())) {
+  const auto& at = entry.offsets;
+  if (entry.offsets_given != 2 || at[0] > at[1] || at[1] > static_cast<int64_t>(data.size())) {
     return Error(Code::kCorrupt, where + "expected data_offsets [begin, end] within the " +
                                      std::to_string(data.size()) + " bytes of data");
   }

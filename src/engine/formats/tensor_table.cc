@@ -7,8 +7,7 @@ namespace hearth::engine {
 Result<TensorView> view_of(const FileTensor& tensor, const std::string& file) {
   if (!tensor.encoding) {
     return Error(Code::kUnsupported, file + ": tensor " + tensor.name + ": encoding " +
-                                         tensor.type +
-                                         " (known: F32, F16, BF16, Q8_0, Q4_0, Q6_K)");
+                                         tensor.type + ", which is not supported");
   }
   TensorView view{.encoding = *tensor.encoding, .rows = 1, .columns = 1, .bytes = tensor.bytes};
   if (!tensor.shape.empty()) view.columns = tensor.shape.back();

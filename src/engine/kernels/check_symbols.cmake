@@ -1,5 +1,5 @@
 # cmake -DNM=nm -DOBJECTS=a.o;b.o -P check_symbols.cmake
-# Fails if an object compiled for an instruction set defines anything besides its kernel table that
+# Fails if an object compiled for an instruction set defines anything besides its one table that
 # the linker could hand to another object: an inline or template function used elsewhere too would
 # then run instructions that the machine may lack.
 set(checked 0)

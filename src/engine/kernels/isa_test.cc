@@ -30,7 +30,7 @@ TEST(Isa, EveryTableIsComplete) {
       EXPECT_EQ(k.matmul_q[encoding] != nullptr, encoding >= 3) << encoding;
     }
     EXPECT_TRUE(k.tile_f32 && k.tile_q && k.rms_norm && k.rope_half && k.rope_interleaved &&
-                k.silu_mul && k.add && k.attention_f32 && k.attention_bf16);
+                k.silu_mul && k.add && k.attention_f32 && k.attention_q16);
   }
 }
 

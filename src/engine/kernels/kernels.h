@@ -26,6 +26,7 @@ namespace hearth::engine::kernels {
 struct MatmulArgs {
   const std::byte* weights = nullptr;  // block 0
   int64_t block_bytes = 0;             // from one block to the next
+  GroupFormat groups;                  // of weights that have their own scales
   int64_t columns = 0;                 // K
   int rows = 0;                        // of activations
   const float* x = nullptr;            // float tiles, or
@@ -42,10 +43,10 @@ struct MatmulArgs {
 
 // Attention of up to kTileRows queries over one sequence's keys and values of one KV head.
 // The cache is paged: 32 tokens a page, `pool` + table[i] * page_bytes is page i of this head.
-// A page holds keys, then values (K is key_dim; V is value_dim, padded to a multiple of 16):
-//   bf16  keys [2][K/2][16][2] (half of the page, dim pair, token, dim)
-//         values [16][V][2] (token pair, dim, token)
-//   f32   keys [2][K][16], values [32][V]
+// A page holds keys [2][K][16] (half of the page, dim, token), then values [32][V] (token, dim),
+// where K is key_dim and V is value_dim, padded to a multiple of 16; as
+//   f32   floats
+//   q16   16-bit integers, followed by the scale of each token's key, float [32], and of its value
 // Tokens from the longest length on may be anything, NaN included. Pages before the earliest start
 // are not read, nor their entries in the table.
 struct AttentionArgs {
@@ -65,6 +66,9 @@ struct AttentionArgs {
   int64_t page_bytes = 0;
 };
 constexpr int kHeadDimMax = 1024;
+constexpr int kPageTokens = 32;
+constexpr float kSwigluLimit = 7.0f;  // of swiglu_oss
+constexpr int kQuadBytes = 8;         // of four quantised activations
 
 // One token of the gated delta rule (DeltaNetSpec in model_spec.h) in one head:
 //   S = decay S;  S += key (beta (value - S^T key))^T;  out = S^T query
@@ -79,15 +83,14 @@ struct DeltaRuleArgs {
   float beta = 0;
   float* out = nullptr;  // [value_dim]
 };
-constexpr int kPageTokens = 32;
-constexpr float kSwigluLimit = 7.0f;  // of swiglu_oss
-constexpr int kQuadBytes = 8;         // of four quantised activations
+
+using Matmul = void (*)(const MatmulArgs& args);
 
 struct Kernels {
   // Indexed by engine::Encoding. Float activations, any encoding.
-  void (*matmul[kEncodings])(const MatmulArgs& args);
-  // Quantised activations; null for encodings that are not quantised.
-  void (*matmul_q[kEncodings])(const MatmulArgs& args);
+  const Matmul* matmul = nullptr;
+  // Quantised activations; null for encodings that are not quantised (floats, FP8 too).
+  const Matmul* matmul_q = nullptr;
 
   // One tile from rows [m, columns]; what lies between columns and K becomes zero.
   void (*tile_f32)(const float* rows, int m, int64_t columns, float* tile);
@@ -115,8 +118,10 @@ struct Kernels {
 
   void (*delta_rule)(const DeltaRuleArgs& args);
 
+  // out[i] = round(x[i] / scale) with *scale = max |x| / 32767.
+  void (*to_q16)(const float* x, int64_t n, int16_t* out, float* scale);
   void (*attention_f32)(const AttentionArgs& args);
-  void (*attention_bf16)(const AttentionArgs& args);
+  void (*attention_q16)(const AttentionArgs& args);
 };
 
 }  // namespace hearth::engine::kernels

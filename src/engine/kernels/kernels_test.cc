@@ -13,59 +13,10 @@
 
 #include "engine/kernels/isa.h"
 #include "engine/kernels/numbers.h"
-#include "engine/tensor/buffer.h"
-#include "engine/tensor/packed_matrix.h"
+#include "engine/kernels/test_kernels.h"
 
 namespace hearth::engine::kernels {
 namespace {
-
-const Kernels& reference() { return *isas().back().kernels; }
-
-class KernelsTest : public testing::TestWithParam<const Isa*> {
- protected:
-  const Kernels& kernels() const { return *GetParam()->kernels; }
-
-  std::vector<float> random(int64_t n, float scale = 1) {
-    std::normal_distribution<float> normal(0, scale);
-    std::vector<float> values(n);
-    for (float& value : values) value = normal(engine_);
-    return values;
-  }
-  std::mt19937 engine_{1};
-};
-
-std::vector<const Isa*> faster_than_scalar() {
-  std::vector<const Isa*> list;
-  for (const Isa& isa : isas()) {
-    if (isa.supported() && isa.kernels != isas().back().kernels) list.push_back(&isa);
-  }
-  return list;
-}
-
-// Copies of `values` that start `misalign` floats past an aligned address, with guards around.
-class Misaligned {
- public:
-  Misaligned(const std::vector<float>& values, int misalign)
-      : size_(values.size()), offset_(16 + misalign), memory_(size_ + 64, kGuard) {
-    std::copy(values.begin(), values.end(), memory_.begin() + offset_);
-  }
-  float* data() { return memory_.data() + offset_; }
-  std::vector<float> values() const {
-    return {memory_.begin() + offset_, memory_.begin() + offset_ + size_};
-  }
-  bool guards_intact() const {
-    for (size_t i = 0; i < memory_.size(); ++i) {
-      if ((i < offset_ || i >= offset_ + size_) && memory_[i] != kGuard) return false;
-    }
-    return true;
-  }
-
- private:
-  static constexpr float kGuard = 12345.0f;
-  size_t size_;
-  size_t offset_;
-  std::vector<float> memory_;
-};
 
 void for_each_length_and_misalignment(const std::function<void(int, int)>& check) {
   for (int n = 1; n <= 50; ++n) {
@@ -132,6 +83,21 @@ TEST_P(KernelsTest, GatedActivations) {
   }
 }
 
+TEST_P(KernelsTest, SixteenBits) {
+  for_each_length_and_misalignment([&](int n, int misalign) {
+    Misaligned x(random(n, 1000), misalign);
+    std::vector<int16_t> expected(n + 1, 7);
+    std::vector<int16_t> numbers(n + 1, 7);
+    float expected_scale = 0;
+    float scale = 0;
+    reference().to_q16(x.data(), n, expected.data(), &expected_scale);
+    kernels().to_q16(x.data(), n, numbers.data(), &scale);
+    EXPECT_EQ(numbers, expected);
+    EXPECT_EQ(scale, expected_scale);
+    for (int i = 0; i < n; ++i) EXPECT_NEAR(numbers[i] * scale, x.values()[i], scale * 0.51f);
+  });
+}
+
 TEST_P(KernelsTest, Add) {
   for_each_length_and_misalignment([&](int n, int misalign) {
     Misaligned x(random(n), misalign);
@@ -177,17 +143,6 @@ TEST_P(KernelsTest, DeltaRule) {
   }
 }
 
-// A quantised tile with room beyond its end.
-struct QuantTile {
-  QuantTile(int m, int64_t columns)
-      : bytes(m * round_up(columns, kGroup) / 4 * kQuadBytes),
-        scales(m * round_up(columns, kGroup) / kGroup),
-        sums(2 * scales.size()) {}
-  std::vector<std::byte> bytes;
-  std::vector<float> scales;
-  std::vector<int32_t> sums;
-};
-
 // The integers of a tile are in each instruction set's own form: what they are, the products show.
 TEST_P(KernelsTest, Tiles) {
   for (int m = 1; m <= kTileRows; ++m) {
@@ -230,183 +185,47 @@ TEST_P(KernelsTest, QuantisingExtremesNeitherCrashesNorLosesZeros) {
   }
 }
 
-// A packed random matrix.
-struct Weights {
-  Weights(Encoding encoding, int64_t rows, int64_t columns, std::mt19937& engine)
-      : file(rows * columns / block_elements(encoding) * block_bytes(encoding)),
-        view{encoding, rows, columns, file},
-        matrix(view) {
-    const int unit = encoding == Encoding::kF32 ? 4 : block_bytes(encoding);
-    const int exponent = encoding == Encoding::kF32 ? 3 : encoding == Encoding::kQ6_K ? 209 : 1;
-    for (size_t i = 0; i < file.size(); i += unit) {
-      for (int j = 0; j < unit; ++j) file[i + j] = static_cast<std::byte>(engine());
-      // Exponents near 1: for floats and for the blocks' scales.
-      std::byte& high = file[i + exponent];
-      const bool half = encoding != Encoding::kF32 && encoding != Encoding::kBF16;
-      high = (high & std::byte{0x83}) | (half ? std::byte{0x34} : std::byte{0x3c});
-    }
-    auto allocated = Buffer::allocate(matrix.bytes());
-    buffer = std::move(allocated).value();
-    matrix.data = buffer.data();
-    pack_blocks(view, matrix, 0, matrix.blocks());
-  }
-  std::vector<std::byte> file;
-  TensorView view;
-  PackedMatrix matrix;
-  Buffer buffer;
-};
-
-// rows [m, columns] times the weights, by the product of that encoding for float or quantised
-// activations.
-std::vector<float> product(const Kernels& kernels, bool quantised, const Weights& weights,
-                           const std::vector<float>& rows, int m, bool add = false) {
-  const int64_t columns = weights.matrix.columns;
-  const int64_t padded = weights.matrix.padded_columns();
-  std::vector<float> x(m * padded);
-  QuantTile xq(m, columns);
-  for (int r = 0; r < m; r += kTileRows) {
-    const int n = std::min(kTileRows, m - r);
-    kernels.tile_f32(&rows[r * columns], n, columns, &x[r * padded]);
-    kernels.tile_q(&rows[r * columns], n, columns, &xq.bytes[r * padded / 4 * kQuadBytes],
-                   &xq.scales[r * padded / kGroup], &xq.sums[r * padded / kHalfGroup]);
-  }
-  Misaligned out(std::vector<float>(m * weights.matrix.rows, add ? 100.0f : NAN), 1);
-  MatmulArgs args{.weights = weights.matrix.data,
-                  .block_bytes = weights.matrix.block_bytes(),
-                  .columns = padded,
-                  .rows = m,
-                  .x = x.data(),
-                  .xq = xq.bytes.data(),
-                  .xq_scales = xq.scales.data(),
-                  .xq_sums = xq.sums.data(),
-                  .out = out.data(),
-                  .out_stride = weights.matrix.rows,
-                  .out_columns = weights.matrix.rows,
-                  .add = add};
-  const int encoding = static_cast<int>(weights.matrix.encoding);
-  const auto matmul = quantised ? kernels.matmul_q[encoding] : kernels.matmul[encoding];
-  // In two ranges, as two threads would.
-  const int64_t middle = (weights.matrix.blocks() + 1) / 2;
-  args.block_end = middle;
-  matmul(args);
-  args.block_begin = middle;
-  args.block_end = weights.matrix.blocks();
-  matmul(args);
-  EXPECT_TRUE(out.guards_intact());
-  return out.values();
-}
-
-void expect_close_to(const std::vector<float>& actual, const std::vector<float>& expected,
-                     float tolerance) {
-  // Scaled to the largest sum: cancellation makes a bound relative to each meaningless.
-  float largest = 0;
-  for (const float value : expected) largest = std::max(largest, std::fabs(value));
-  for (size_t i = 0; i < actual.size(); ++i) {
-    ASSERT_NEAR(actual[i], expected[i], tolerance * (1 + largest)) << "at " << i;
-  }
-}
-
-class MatmulTest : public KernelsTest {
- protected:
-  void check(bool quantised, Encoding encoding, int64_t n, int64_t k) {
-    SCOPED_TRACE(testing::Message() << to_string(encoding) << " " << n << " x " << k);
-    const Weights weights(encoding, n, k, engine_);
-    for (const int m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 19, 70}) {
-      SCOPED_TRACE(m);
-      const std::vector<float> rows = random(m * k);
-      const std::vector<float> actual = product(kernels(), quantised, weights, rows, m);
-      expect_close_to(actual, product(reference(), quantised, weights, rows, m), 2e-5f);
-      // 15 bits of the largest activation of 32 are close to floats.
-      if (quantised) expect_close_to(actual, product(kernels(), false, weights, rows, m), 5e-4f);
-      const std::vector<float> added = product(kernels(), quantised, weights, rows, m, true);
-      for (size_t i = 0; i < actual.size(); ++i) ASSERT_EQ(added[i], 100.0f + actual[i]);
-      // Each row alone gives the same bits as among the others.
-      for (int r = 0; r < m; ++r) {
-        const std::vector<float> row(rows.begin() + r * k, rows.begin() + (r + 1) * k);
-        const std::vector<float> alone = product(kernels(), quantised, weights, row, 1);
-        ASSERT_TRUE(std::equal(alone.begin(), alone.end(), actual.begin() + r * n)) << "row " << r;
-      }
-    }
-  }
-  void check_all_shapes(bool quantised) {
-    for (const Encoding encoding : {Encoding::kF32, Encoding::kF16, Encoding::kBF16,
-                                    Encoding::kQ8_0, Encoding::kQ4_0, Encoding::kQ6_K}) {
-      if (quantised && block_elements(encoding) == 1) continue;
-      for (const int64_t n : {1, 15, 16, 17, 50}) {
-        for (const int64_t k : {5, 32, 37, 96, 256, 512}) {
-          if (k % block_elements(encoding) == 0) check(quantised, encoding, n, k);
-        }
-      }
-    }
-  }
-};
-
-TEST_P(MatmulTest, FloatActivations) { check_all_shapes(false); }
-TEST_P(MatmulTest, QuantisedActivations) { check_all_shapes(true); }
-
-// The extremes of the integers, where saturating instructions would clip.
-TEST_P(MatmulTest, NothingSaturates) {
-  for (const Encoding encoding : {Encoding::kQ8_0, Encoding::kQ4_0, Encoding::kQ6_K}) {
-    for (const int fill : {0x00, 0x7f, 0x80, 0xff}) {
-      const int unit = block_bytes(encoding);
-      const int factor = encoding == Encoding::kQ6_K ? 208 : 0;  // 1.0 in half precision
-      Weights weights(encoding, 16, 256, engine_);
-      for (size_t i = 0; i < weights.file.size(); ++i) {
-        const int at = static_cast<int>(i % unit);
-        const int byte = at == factor ? 0 : at == factor + 1 ? 0x3c : fill;
-        weights.file[i] = static_cast<std::byte>(byte);
-      }
-      pack_blocks(weights.view, weights.matrix, 0, 1);
-      std::vector<float> row(256, kQuantMax);
-      std::fill(row.begin() + 32, row.begin() + 64, -kQuantMax);
-      row[3] = -kQuantMax;
-      expect_close_to(product(kernels(), true, weights, row, 1),
-                      product(reference(), false, weights, row, 1), 1e-6f);
-    }
-  }
-}
-
 // A cache of `tokens` tokens in scattered pages, filled with random numbers; what no query may see
-// is NaN.
+// is NaN, or scaled by it.
 template <class T>
 struct Pages {
   Pages(int tokens, int key_dim, int values_dim, std::mt19937& engine)
-      : value_dim(values_dim),
-        page_numbers(int64_t{kPageTokens} * (key_dim + round_up(value_dim, 16))) {
+      : value_dim(values_dim), page_bytes(bytes_of_page(key_dim)) {
     const int pages = (tokens + kPageTokens - 1) / kPageTokens;
-    memory.assign(page_numbers * (pages + 1), number(NAN));
+    memory.assign(page_bytes * (pages + 1) / sizeof(float), NAN);
     for (int i = 0; i < pages; ++i) table.push_back(pages - i);
     std::normal_distribution<float> normal;
     const int64_t width = round_up(value_dim, 16);
     for (int t = 0; t < tokens; ++t) {
-      T* page = &memory[table[t / kPageTokens] * page_numbers];
+      T* page = reinterpret_cast<T*>(bytes() + table[t / kPageTokens] * page_bytes);
       T* values = page + int64_t{kPageTokens} * key_dim;
+      auto* scales = reinterpret_cast<float*>(values + kPageTokens * width);
       const int at = t % kPageTokens;
       for (int d = 0; d < key_dim; ++d) {
-        const int64_t half = at / 16 * key_dim;
-        const int64_t key = sizeof(T) == 4 ? (half + d) * 16 + at % 16
-                                           : (half / 2 + d / 2) * 32 + at % 16 * 2 + d % 2;
-        page[key] = number(normal(engine));
+        page[(at / 16 * key_dim + d) * 16 + at % 16] = number(normal(engine));
       }
-      for (int64_t d = 0; d < width; ++d) {
-        if (sizeof(T) == 4) {
-          values[at * width + d] = number(normal(engine));
-        } else {
-          values[at / 2 * width * 2 + d * 2 + at % 2] = number(normal(engine));
-        }
-      }
+      for (int64_t d = 0; d < width; ++d) values[at * width + d] = number(normal(engine));
+      if (sizeof(T) == sizeof(float)) continue;
+      scales[at] = 3e-4f * static_cast<float>(1 + t % 3);
+      scales[kPageTokens + at] = 1e-3f * static_cast<float>(1 + t % 5);
     }
   }
+  int64_t bytes_of_page(int key_dim) const {
+    const int64_t numbers = kPageTokens * (key_dim + round_up(value_dim, 16));
+    return numbers * static_cast<int64_t>(sizeof(T)) +
+           (sizeof(T) == sizeof(float) ? 0 : 2 * kPageTokens * sizeof(float));
+  }
+  std::byte* bytes() { return reinterpret_cast<std::byte*>(memory.data()); }
   static T number(float value) {
-    if constexpr (sizeof(T) == 4) {
+    if constexpr (sizeof(T) == sizeof(float)) {
       return value;
     } else {
-      return to_bf16(value);
+      return static_cast<T>(std::clamp(value * 1000, -32767.0f, 32767.0f));
     }
   }
   int value_dim;
-  int64_t page_numbers;
-  std::vector<T> memory;
+  int64_t page_bytes;
+  std::vector<float> memory;
   std::vector<int32_t> table;
 };
 
@@ -449,7 +268,7 @@ std::vector<float> attend(void (*attention)(const AttentionArgs&), const Pages<T
              .scale = 1 / std::sqrt(static_cast<float>(key_dim)),
              .pool = reinterpret_cast<const std::byte*>(pages.memory.data()),
              .table = table.data(),
-             .page_bytes = pages.page_numbers * static_cast<int64_t>(sizeof(T))});
+             .page_bytes = pages.page_bytes});
   return out;
 }
 
@@ -495,16 +314,13 @@ class AttentionTest : public KernelsTest {
 };
 
 TEST_P(AttentionTest, Float) { check<float>(kernels().attention_f32, reference().attention_f32); }
-TEST_P(AttentionTest, BFloat16) {
-  check<uint16_t>(kernels().attention_bf16, reference().attention_bf16);
+TEST_P(AttentionTest, SixteenBits) {
+  check<int16_t>(kernels().attention_q16, reference().attention_q16);
 }
 
-const auto kName = [](const auto& info) { return std::string(info.param->name); };
-INSTANTIATE_TEST_SUITE_P(Isas, KernelsTest, testing::ValuesIn(faster_than_scalar()), kName);
-INSTANTIATE_TEST_SUITE_P(Isas, MatmulTest, testing::ValuesIn(faster_than_scalar()), kName);
-INSTANTIATE_TEST_SUITE_P(Isas, AttentionTest, testing::ValuesIn(faster_than_scalar()), kName);
+INSTANTIATE_TEST_SUITE_P(Isas, KernelsTest, testing::ValuesIn(faster_than_scalar()), isa_name);
+INSTANTIATE_TEST_SUITE_P(Isas, AttentionTest, testing::ValuesIn(faster_than_scalar()), isa_name);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(KernelsTest);
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(MatmulTest);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(AttentionTest);
 
 TEST(Numbers, HalfAndBfloat16) {

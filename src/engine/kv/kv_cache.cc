@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "engine/kernels/kernels.h"
-#include "engine/kernels/numbers.h"
 
 namespace hearth::engine {
 namespace {
@@ -17,10 +16,12 @@ using kernels::round_up;
 // Tokens that can be taken back from the end of a sequence.
 constexpr int kRewindTokens = 32;
 
-int64_t bytes_of(KvType type) { return type == KvType::kF32 ? 4 : 2; }
-
 int64_t bytes_of_head(const KvShape& shape) {
-  return kPageTokens * (shape.key_dim + round_up(shape.value_dim, 16)) * bytes_of(shape.type);
+  const int64_t numbers = kPageTokens * (shape.key_dim + round_up(shape.value_dim, 16));
+  if (shape.type == KvType::kF32) return numbers * static_cast<int64_t>(sizeof(float));
+  constexpr int64_t kScales = 2 * kPageTokens;
+  return numbers * static_cast<int64_t>(sizeof(int16_t)) +
+         kScales * static_cast<int64_t>(sizeof(float));
 }
 
 int pages_for(int64_t tokens) {
@@ -53,21 +54,6 @@ PoolSizes pool_sizes(const KvShape& shape, int64_t tokens, int slots, int pass_r
                   layer_bytes * windows};
   return sizes;
 }
-
-// Where key dimension d and value dimension d of token t lie in a page of one head, in numbers.
-struct PageLayout {
-  int64_t key_dim;
-  int64_t width;  // of a token's values, padded
-
-  int64_t key_f32(int t, int d) const { return (t / 16 * key_dim + d) * 16 + t % 16; }
-  int64_t value_f32(int t, int d) const { return kPageTokens * key_dim + t * width + d; }
-  int64_t key_bf16(int t, int d) const {
-    return (t / 16 * (key_dim / 2) + d / 2) * 32 + t % 16 * 2 + d % 2;
-  }
-  int64_t value_bf16(int t, int d) const {
-    return kPageTokens * key_dim + (t / 2 * width + d) * 2 + t % 2;
-  }
-};
 
 }  // namespace
 
@@ -189,25 +175,33 @@ int64_t KvCache::head_offset(int layer, int head) const {
   return (int64_t{index_[layer]} * shape_.kv_heads + head) * head_bytes_;
 }
 
-void KvCache::write(int layer, int head, int slot, int position, const float* key,
-                    const float* value) {
-  const int32_t page = pages_of(layer, slot)[position / kPageTokens];
-  std::byte* memory = pool_of(layer).page(page) + head_offset(layer, head);
-  const PageLayout layout{shape_.key_dim, round_up(shape_.value_dim, 16)};
-  const int t = position % kPageTokens;
-  if (shape_.type == KvType::kF32) {
-    auto* numbers = reinterpret_cast<float*>(memory);
-    for (int d = 0; d < shape_.key_dim; ++d) numbers[layout.key_f32(t, d)] = key[d];
-    std::memcpy(numbers + layout.value_f32(t, 0), value, sizeof(float) * shape_.value_dim);
-    return;
-  }
-  auto* numbers = reinterpret_cast<uint16_t*>(memory);
-  for (int d = 0; d < shape_.key_dim; ++d) {
-    numbers[layout.key_bf16(t, d)] = kernels::to_bf16(key[d]);
-  }
-  for (int d = 0; d < shape_.value_dim; ++d) {
-    numbers[layout.value_bf16(t, d)] = kernels::to_bf16(value[d]);
-  }
+std::byte* KvCache::memory_of(const Place& place) const {
+  const int32_t page = pages_of(place.layer, place.slot)[place.position / kPageTokens];
+  return pool_of(place.layer).page(page) + head_offset(place.layer, place.head);
+}
+
+template <class Number>
+void KvCache::write_numbers(const Place& place, const Number* key, const Number* value) {
+  auto* numbers = reinterpret_cast<Number*>(memory_of(place));
+  const int t = place.position % kPageTokens;
+  Number* keys = numbers + int64_t{t / 16} * shape_.key_dim * 16 + t % 16;
+  for (int d = 0; d < shape_.key_dim; ++d) keys[d * 16] = key[d];
+  Number* values = numbers + int64_t{kPageTokens} * shape_.key_dim;
+  std::memcpy(values + t * round_up(shape_.value_dim, 16), value,
+              sizeof(Number) * shape_.value_dim);
+}
+
+void KvCache::write(const Place& place, const float* key, const float* value) {
+  write_numbers(place, key, value);
+}
+
+void KvCache::write(const Place& place, const int16_t* key, float key_scale, const int16_t* value,
+                    float value_scale) {
+  write_numbers(place, key, value);
+  const int64_t numbers = kPageTokens * (shape_.key_dim + round_up(shape_.value_dim, 16));
+  auto* scales = reinterpret_cast<float*>(memory_of(place) + numbers * sizeof(int16_t));
+  scales[place.position % kPageTokens] = key_scale;
+  scales[kPageTokens + place.position % kPageTokens] = value_scale;
 }
 
 }  // namespace hearth::engine

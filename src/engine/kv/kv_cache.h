@@ -13,7 +13,9 @@
 
 namespace hearth::engine {
 
-enum class KvType { kF32, kBF16 };
+// kQ16: 16-bit integers with a scale for each token's key and value in each head, which err less
+// than half precision does and cost the same.
+enum class KvType { kF32, kQ16 };
 
 enum class KvLayer {
   kFull,
@@ -27,7 +29,7 @@ struct KvShape {
   int kv_heads = 0;
   int key_dim = 0;
   int value_dim = 0;
-  KvType type = KvType::kBF16;
+  KvType type = KvType::kQ16;
 };
 
 // Pages of the layers of one kind. A page belongs to one sequence and holds 32 of its tokens for
@@ -64,6 +66,7 @@ class KvCache {
   // Bytes that create() would ask for.
   static int64_t bytes_wanted(const KvShape& shape, int64_t tokens, int slots, int pass_rows);
 
+  const KvShape& shape() const { return shape_; }
   int slots() const { return static_cast<int>(sequences_.size()); }
   int pages() const { return full_.pages(); }
   int free_pages() const { return full_.free_pages(); }
@@ -86,9 +89,17 @@ class KvCache {
   // Frees the slot's pages.
   void release(int slot);
 
-  // Stores one token's key [key_dim] and value [value_dim] of one head.
-  // REQUIRES: position is in the present pass.
-  void write(int layer, int head, int slot, int position, const float* key, const float* value);
+  // One token's key [key_dim] and value [value_dim] of one head. REQUIRES: position is in the
+  // present pass, and the numbers are of the cache's type.
+  struct Place {
+    int layer = 0;
+    int head = 0;
+    int slot = 0;
+    int position = 0;
+  };
+  void write(const Place& place, const float* key, const float* value);
+  void write(const Place& place, const int16_t* key, float key_scale, const int16_t* value,
+             float value_scale);
 
   // Where a head's pages are, for kernels::AttentionArgs.
   const std::byte* pool(int layer, int head) const {
@@ -113,6 +124,9 @@ class KvCache {
     return in_window(layer) ? sequences_[slot].window : sequences_[slot].full;
   }
   int64_t head_offset(int layer, int head) const;
+  std::byte* memory_of(const Place& place) const;
+  template <class Number>
+  void write_numbers(const Place& place, const Number* key, const Number* value);
   void cut_window(Sequence& sequence, int position);
 
   KvShape shape_;

@@ -119,6 +119,8 @@ int64_t carve(const ModelSpec& spec, int threads, std::byte* memory, Activations
   for (Activations::Private& own : a.threads) {
     carver.take(&own.staging, kTileRows * widths.any);
     carve_tiles(carver, own.tile, widths.tile_rows(), widths.any);
+    carver.take(&own.cached_key, kernels::kHeadDimMax);
+    carver.take(&own.cached_value, kernels::kHeadDimMax);
     if (!spec.moe) continue;
     carver.take(&own.order, rows * spec.moe->used);
     carver.take(&own.begins, int64_t{spec.moe->experts} + 1);

@@ -79,8 +79,10 @@ struct Activations {
 
   TileStorage shared;  // R rows of the widest input of a product
   struct Private {
-    float* staging = nullptr;   // [kTileRows, widest]
-    TileStorage tile;           // kTileRows rows of the widest input, kPrivateRows of some
+    float* staging = nullptr;         // [kTileRows, widest]
+    TileStorage tile;                 // kTileRows rows of the widest input, kPrivateRows of some
+    int16_t* cached_key = nullptr;    // [kHeadDimMax], as it goes into the cache
+    int16_t* cached_value = nullptr;  // [kHeadDimMax]
     int32_t* order = nullptr;   // [R * used], rows by expert: row * used + place among its chosen
     int32_t* begins = nullptr;  // [experts + 1], each expert's part of `order`
     int32_t* places = nullptr;  // [R * used], the inverse of `order`

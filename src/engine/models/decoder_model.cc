@@ -72,7 +72,7 @@ KvShape kv_shape(const ModelSpec& spec, const Shard& shard, Precision precision)
                 .kv_heads = spec.kv_heads,
                 .key_dim = spec.head_dim,
                 .value_dim = spec.value_dim,
-                .type = precision == Precision::kExact ? KvType::kF32 : KvType::kBF16};
+                .type = precision == Precision::kExact ? KvType::kF32 : KvType::kQ16};
   if (spec.latent) {
     shape.kv_heads = 1;
     shape.key_dim = spec.latent->latent_dim + spec.latent->rotary_dim;
@@ -133,7 +133,7 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
 
 Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptions& options,
                                         int64_t kv_tokens) {
-  WeightLoader loader(files);
+  WeightLoader loader(files, options.quantize);
   HEARTH_RETURN_IF_ERROR(collect_weights(loader, spec_, shard_, weights_));
   const KvShape shape = kv_shape(spec_, shard_, options.precision);
   const int slots = options.sequences_max;
@@ -151,6 +151,7 @@ Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptio
     recurrent_ = std::make_unique<RecurrentState>(std::move(states));
   }
   HEARTH_TRY(weights_.memory, loader.pack(*pool_, options.progress));
+  HEARTH_RETURN_IF_ERROR(files.check_intact());
   if (last() && first() && spec_.tied_embedding) weights_.head = weights_.embedding;
   return {};
 }

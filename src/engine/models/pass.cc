@@ -185,6 +185,7 @@ void Pass::multiply_blocks(const Tiles& tiles, const PackedMatrix& matrix, Range
   const auto matmul = quantised ? kernels().matmul_q[encoding] : kernels().matmul[encoding];
   matmul({.weights = matrix.data,
           .block_bytes = matrix.block_bytes(),
+          .groups = matrix.groups,
           .columns = tiles.columns,
           .rows = tiles.rows,
           .x = tiles.storage.x,
@@ -287,8 +288,22 @@ void Pass::store(int64_t row, int layer, int head, const float* key, const float
   const auto segment =
       std::upper_bound(rows_.segments.begin(), rows_.segments.end(), row,
                        [](int64_t r, const Segment& s) { return r < s.first_row + s.rows; });
-  context_.kv->write(layer, head, segment->slot,
-                     segment->position + static_cast<int>(row) - segment->first_row, key, value);
+  const KvCache::Place place{
+      .layer = layer,
+      .head = head,
+      .slot = segment->slot,
+      .position = segment->position + static_cast<int>(row) - segment->first_row};
+  if (context_.precision == Precision::kExact) {
+    context_.kv->write(place, key, value);
+    return;
+  }
+  int16_t* key_numbers = own().cached_key;
+  int16_t* value_numbers = own().cached_value;
+  float key_scale = 0;
+  float value_scale = 0;
+  kernels().to_q16(key, context_.kv->shape().key_dim, key_numbers, &key_scale);
+  kernels().to_q16(value, context_.kv->shape().value_dim, value_numbers, &value_scale);
+  context_.kv->write(place, key_numbers, key_scale, value_numbers, value_scale);
 }
 
 void Pass::store_keys_and_values(int layer) {
@@ -334,7 +349,7 @@ void Pass::attend_tile(int layer, const Attention& attention, const Segment& seg
     if (has_sinks) sinks[i] = (*attention.sinks)[head];
   }
   const auto kernel =
-      context_.precision == Precision::kExact ? kernels().attention_f32 : kernels().attention_bf16;
+      context_.precision == Precision::kExact ? kernels().attention_f32 : kernels().attention_q16;
   kernel({.queries = queries,
           .outputs = outputs,
           .starts = starts,

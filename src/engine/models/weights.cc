@@ -7,18 +7,30 @@
 #include <set>
 
 #include "engine/formats/encoding.h"
+#include "engine/tensor/decode.h"
+#include "engine/tensor/requantize.h"
 
 namespace hearth::engine {
 namespace {
 
-// Drops the pages that lie wholly inside the view from this process (the system's cache keeps
+// Drops the pages that lie wholly inside the bytes from this process (the system's cache keeps
 // them): without it, a loaded model would be resident twice until its files are closed.
-void drop_pages(const TensorView& view) {
+void drop_pages(std::span<const std::byte> bytes) {
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const std::span<const std::byte> bytes = view_bytes(view);
   const auto begin = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) / page * page;
   const auto end = reinterpret_cast<uintptr_t>(bytes.data() + bytes.size()) / page * page;
   if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+// What --quantize does to a matrix of this name. Embedding and head decide each token directly, and
+// routers which experts are asked; routers are small.
+Quantize quantize_of(std::string_view name, Quantize quantize) {
+  for (const std::string_view router :
+       {".mlp.gate.weight", ".router.weight", "expert_gate.weight"}) {
+    if (name.ends_with(router)) return Quantize::kNone;
+  }
+  const bool words = name == "model.embed_tokens.weight" || name == "lm_head.weight";
+  return words && quantize == Quantize::kQ4 ? Quantize::kQ8 : quantize;
 }
 
 std::string shape_text(int64_t rows, int64_t columns) {
@@ -90,8 +102,12 @@ Result<void> WeightLoader::part(const std::string& name, int64_t rows, int64_t c
   HEARTH_TRY(const TensorView view, find(name, rows, columns));
   const TensorView chosen = view.select(choice.first, choice.count, choice.step, choice.run);
   note(name, chosen);
-  *out = PackedMatrix(chosen);
-  add_job(chosen, std::nullopt, out);
+  const Encoding encoding = packed_encoding(chosen, quantize_of(name, quantize_));
+  const bool requantise = encoding != chosen.encoding;
+  TensorView packed = chosen;
+  if (requantise) packed = {.encoding = encoding, .rows = chosen.rows, .columns = columns};
+  *out = PackedMatrix(packed);
+  add_job(chosen, std::nullopt, requantise, out);
   return {};
 }
 
@@ -101,7 +117,7 @@ Result<void> WeightLoader::transposed(const std::string& name, int64_t rows, int
   const TensorView chosen = view.select(inputs.first, inputs.count, inputs.step, inputs.run);
   note(name, chosen);
   *out = transposed_geometry(chosen, outputs);
-  add_job(chosen, outputs, out);
+  add_job(chosen, outputs, false, out);
   return {};
 }
 
@@ -118,9 +134,9 @@ Result<void> WeightLoader::expert(const std::string& prefix, const std::string& 
 }
 
 void WeightLoader::add_job(const TensorView& view, std::optional<Choice> transposed,
-                           PackedMatrix* out) {
+                           bool requantise, PackedMatrix* out) {
   bytes_ += out->bytes();
-  jobs_.push_back({view, out, transposed, layer_});
+  jobs_.push_back({view, out, transposed, layer_, requantise});
 }
 
 int WeightLoader::layers() const {
@@ -147,10 +163,11 @@ Result<Buffer> WeightLoader::pack(ThreadPool& pool, const std::function<void(int
         pack_transposed(job.view, *job.transposed, *job.matrix, range.begin, range.end);
       } else {
         const Range range = worker.part(job.matrix->blocks());
-        pack_blocks(job.view, *job.matrix, range.begin, range.end);
+        const auto pack = job.requantise ? requantize_blocks : pack_blocks;
+        pack(job.view, *job.matrix, range.begin, range.end);
       }
     });
-    drop_pages(job.view);
+    drop_pages(view_bytes(job.view));
     const bool last_of_layer = i + 1 == jobs_.size() || jobs_[i + 1].layer != job.layer;
     if (job.layer >= 0 && last_of_layer) {
       ++layers_done;

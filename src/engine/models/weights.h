@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "engine/model_files.h"
+#include "engine/rank_model.h"
 #include "engine/tensor/buffer.h"
 #include "engine/tensor/packed_matrix.h"
 #include "engine/tensor/thread_pool.h"
@@ -85,7 +86,8 @@ struct Weights {
 // them. The matrices given to it must stay where they are until pack() returns.
 class WeightLoader {
  public:
-  explicit WeightLoader(const ModelFiles& files) : files_(files) {}
+  explicit WeightLoader(const ModelFiles& files, Quantize quantize = Quantize::kNone)
+      : files_(files), quantize_(quantize) {}
 
   // What is named from now on belongs to this layer, or to ModelTensor::kEmbedding or kHead.
   void begin(int layer) { layer_ = layer; }
@@ -133,14 +135,17 @@ class WeightLoader {
     PackedMatrix* matrix;
     std::optional<Choice> transposed;  // the outputs
     int layer;
+    bool requantise;
   };
 
   Result<TensorView> find(const std::string& name, int64_t rows, int64_t columns) const;
   void note(const std::string& name, const TensorView& view);
-  void add_job(const TensorView& view, std::optional<Choice> transposed, PackedMatrix* out);
+  void add_job(const TensorView& view, std::optional<Choice> transposed, bool requantise,
+               PackedMatrix* out);
   int layers() const;
 
   const ModelFiles& files_;
+  const Quantize quantize_;
   int layer_ = 0;
   std::vector<Job> jobs_;
   std::vector<ModelTensor> tensors_;

@@ -5,102 +5,78 @@
 #include <random>
 
 #include "engine/tensor/buffer.h"
+#include "engine/tensor/decode.h"
+#include "engine/tensor/test_tensors.h"
 
 namespace hearth::engine {
 namespace {
 
-// Random bytes are valid blocks of any encoding; infinities and NaNs of 16-bit floats are avoided
-// by clearing an exponent bit.
-std::vector<std::byte> random_tensor(Encoding encoding, int64_t rows, int64_t columns) {
-  std::vector<std::byte> bytes(rows * columns / block_elements(encoding) * block_bytes(encoding));
-  std::mt19937 random(7);
-  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
-  const int step = encoding == Encoding::kF32 ? 4 : block_bytes(encoding);
-  // The byte with the exponent's high bits.
-  const int last = encoding == Encoding::kF32 ? 3 : encoding == Encoding::kQ6_K ? 209 : 1;
-  for (size_t i = last; i < bytes.size(); i += step) bytes[i] &= std::byte{0xbf};
-  return bytes;
+std::mt19937& engine() {
+  static std::mt19937 instance(7);
+  return instance;
+}
+
+// Packs `view`, in two calls, and compares each row with the decoded tensor's.
+void expect_rows_come_back(const TensorView& view) {
+  std::vector<float> expected(view.rows * view.columns);
+  decode_tensor(view, expected.data());
+  PackedMatrix matrix(view);
+  auto buffer = Buffer::allocate(matrix.bytes());
+  ASSERT_TRUE(buffer.ok());
+  matrix.data = buffer->data();
+  pack_blocks(view, matrix, 0, 1);
+  pack_blocks(view, matrix, 1, matrix.blocks());
+  std::vector<float> row(view.columns);
+  for (int64_t r = 0; r < view.rows; ++r) {
+    unpack_row(matrix, r, row.data());
+    for (int64_t k = 0; k < view.columns; ++k) {
+      ASSERT_EQ(row[k], expected[r * view.columns + k]) << "row " << r << ", column " << k;
+    }
+  }
 }
 
 TEST(PackedMatrix, EveryRowComesBackExactly) {
-  for (const Encoding encoding : {Encoding::kF32, Encoding::kF16, Encoding::kBF16, Encoding::kQ8_0,
-                                  Encoding::kQ4_0, Encoding::kQ6_K}) {
+  for (const TensorKind& kind : all_tensor_kinds()) {
     for (const int64_t rows : {1, 15, 16, 17, 40}) {
       for (const int64_t columns : {1, 31, 32, 33, 96, 512}) {
-        if (columns % block_elements(encoding) != 0) continue;
-        SCOPED_TRACE(testing::Message() << to_string(encoding) << " " << rows << " x " << columns);
-        const std::vector<std::byte> bytes = random_tensor(encoding, rows, columns);
-        const TensorView view{encoding, rows, columns, bytes};
-        std::vector<float> expected(rows * columns);
-        decode_tensor(view, expected.data());
-
-        PackedMatrix matrix(view);
-        auto buffer = Buffer::allocate(matrix.bytes());
-        ASSERT_TRUE(buffer.ok());
-        matrix.data = buffer->data();
-        pack_blocks(view, matrix, 0, 1);
-        pack_blocks(view, matrix, 1, matrix.blocks());
-        std::vector<float> row(columns);
-        for (int64_t r = 0; r < rows; ++r) {
-          unpack_row(matrix, r, row.data());
-          for (int64_t k = 0; k < columns; ++k) ASSERT_EQ(row[k], expected[r * columns + k]);
-        }
+        if (columns % block_elements(kind.encoding) != 0) continue;
+        SCOPED_TRACE(testing::Message() << kind.name() << ": " << rows << " x " << columns);
+        const TestTensor tensor(kind, rows, columns, engine());
+        ASSERT_TRUE(!has_group_scales(kind.encoding) || check_groups(tensor.view, "t").ok());
+        expect_rows_come_back(tensor.view);
       }
     }
   }
 }
 
 TEST(PackedMatrix, SelectedRowsAreThoseOfTheTensor) {
-  const std::vector<std::byte> bytes = random_tensor(Encoding::kQ8_0, 40, 64);
-  const TensorView whole{Encoding::kQ8_0, 40, 64, bytes};
-  std::vector<float> all(40 * 64);
-  decode_tensor(whole, all.data());
-  const TensorView odd = whole.select(1, 20, 2).select(2, 17);  // rows 5, 7 .. 37
-  std::vector<float> some(17 * 64);
-  decode_tensor(odd, some.data());
-  PackedMatrix matrix(odd);
-  auto buffer = Buffer::allocate(matrix.bytes());
-  ASSERT_TRUE(buffer.ok());
-  matrix.data = buffer->data();
-  pack_blocks(odd, matrix, 0, matrix.blocks());
-  std::vector<float> row(64);
-  for (int r = 0; r < 17; ++r) {
-    unpack_row(matrix, r, row.data());
-    for (int k = 0; k < 64; ++k) {
-      ASSERT_EQ(some[r * 64 + k], all[(5 + 2 * r) * 64 + k]);
-      ASSERT_EQ(row[k], some[r * 64 + k]);
+  for (const TensorKind& kind : all_tensor_kinds()) {
+    SCOPED_TRACE(kind.name());
+    const TestTensor tensor(kind, 40, 256, engine());
+    std::vector<float> all(40 * 256);
+    decode_tensor(tensor.view, all.data());
+    const TensorView odd = tensor.view.select(1, 20, 2).select(2, 17);  // rows 5, 7 .. 37
+    std::vector<float> row(256);
+    for (int r = 0; r < 17; ++r) {
+      decode_row(odd, r, row.data());
+      for (int k = 0; k < 256; ++k) ASSERT_EQ(row[k], all[(5 + 2 * r) * 256 + k]);
     }
+    expect_rows_come_back(odd);
   }
 }
 
-// Values worked out by hand from the formats' definitions.
-TEST(DecodeTensor, KnownBlocks) {
-  std::vector<std::byte> q4(18, std::byte{0x00});
-  q4[0] = std::byte{0x00};
-  q4[1] = std::byte{0x38};  // 0.5
-  q4[2] = std::byte{0xf1};  // number 0: 1 - 8, number 16: 15 - 8
-  std::vector<float> out(32);
-  decode_tensor({Encoding::kQ4_0, 1, 32, q4}, out.data());
-  EXPECT_EQ(out[0], -3.5f);
-  EXPECT_EQ(out[16], 3.5f);
-  EXPECT_EQ(out[1], -4.0f);
-
-  std::vector<std::byte> q8(34, std::byte{0x80});  // -128
-  q8[0] = std::byte{0x01};
-  q8[1] = std::byte{0x00};  // the smallest subnormal, 2^-24
-  decode_tensor({Encoding::kQ8_0, 1, 32, q8}, out.data());
-  EXPECT_EQ(out[31], -128.0f / 16777216.0f);
-
-  std::vector<std::byte> q6(210, std::byte{0x00});
-  q6[64 + 32 + 5] = std::byte{0xa0};   // numbers 128 + 32 + 5 (low nibble 0) and 128 + 96 + 5 (10)
-  q6[128 + 32 + 5] = std::byte{0xc0};  // high bits 3 of number 128 + 96 + 5
-  q6[192 + 14] = std::byte{0xfe};      // scale -2 of numbers 224 .. 239
-  q6[209] = std::byte{0x3c};           // factor 1
-  out.resize(256);
-  decode_tensor({Encoding::kQ6_K, 1, 256, q6}, out.data());
-  EXPECT_EQ(out[128 + 96 + 5], -2.0f * (10 + 48 - 32));
-  EXPECT_EQ(out[128 + 96 + 6], -2.0f * -32);
-  EXPECT_EQ(out[0], 0.0f);
+// Of matrices that fill their last block.
+TEST(PackedMatrix, NeedsHardlyMoreMemoryThanTheFile) {
+  for (const TensorKind& kind : all_tensor_kinds()) {
+    SCOPED_TRACE(kind.name());
+    const TestTensor tensor(kind, 256, 1536, engine());
+    const GroupScales& groups = tensor.view.groups;
+    const size_t file = tensor.view.bytes.size() + groups.scales.size() + groups.biases.size() +
+                        groups.zeros.size();
+    // FP8's scales, of a square each in the file, are of a row each in a block.
+    const bool shared = kind.group_rows > 1 && kind.group_columns < 128;
+    EXPECT_LE(PackedMatrix(tensor.view).bytes(), (shared ? 1.1 : 1.05) * file);
+  }
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "engine/kernels/layout.h"
 #include "engine/kernels/numbers.h"
+#include "engine/tensor/decode.h"
 
 namespace hearth::engine {
 
@@ -22,7 +23,7 @@ void pack_transposed(const TensorView& view, const Choice& outputs, const Packed
                      int64_t begin, int64_t end) {
   std::vector<float> numbers(view.columns);
   for (int64_t k = begin; k < end; ++k) {
-    decode_tensor(view.select(k, 1), numbers.data());
+    decode_row(view, k, numbers.data());
     for (int64_t row = 0; row < matrix.rows; ++row) {
       std::byte* block = matrix.data + row / kBlockRows * matrix.block_bytes();
       const int64_t lane = row % kBlockRows;

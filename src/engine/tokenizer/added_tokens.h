@@ -5,8 +5,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
+
+#include "engine/tokenizer/trie.h"
 
 namespace hearth::engine {
 
@@ -41,9 +42,8 @@ class AddedTokenFinder {
   const AddedToken* longest_at(std::string_view text, size_t at, size_t& length) const;
 
   std::vector<AddedToken> tokens_;
-  std::array<bool, 256> starts_{};                   // bytes that tokens begin with
-  std::unordered_map<uint64_t, uint32_t> children_;  // node * 256 + byte to node; the root is 0
-  std::vector<int32_t> token_at_;                    // by node: index into tokens_, or -1
+  std::array<bool, 256> starts_{};  // bytes that tokens begin with
+  Trie trie_;                       // contents to indices of tokens_
 };
 
 }  // namespace hearth::engine

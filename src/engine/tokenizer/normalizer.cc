@@ -1,146 +1,124 @@
 #include "engine/tokenizer/normalizer.h"
 
-#include <unicode/bytestream.h>
-#include <unicode/normalizer2.h>
-#include <unicode/utf8.h>
-
-#include <algorithm>
-
-#include "base/result.h"
+#include "engine/tokenizer/unicode.h"
 
 namespace hearth::engine {
 namespace {
 
-// ICU takes lengths as int32_t; text is handed over in parts below this size.
-constexpr size_t kPartBytesMax = 1 << 26;
-// ICU sorts the combining marks on one character by insertion. Longer runs of marks are sorted
-// beforehand.
-constexpr int kMarksUnsorted = 64;
+constexpr size_t kGrowthMax = 32;
+constexpr size_t kGrowthFree = 4096;  // bytes that any text may grow by
 
-const icu::Normalizer2& instance(NormalForm form) {
-  UErrorCode status = U_ZERO_ERROR;
-  const icu::Normalizer2* normalizer = nullptr;
-  switch (form) {
-    case NormalForm::kNfc:
-      normalizer = icu::Normalizer2::getNFCInstance(status);
-      break;
-    case NormalForm::kNfd:
-      normalizer = icu::Normalizer2::getNFDInstance(status);
-      break;
-    case NormalForm::kNfkc:
-      normalizer = icu::Normalizer2::getNFKCInstance(status);
-      break;
-    case NormalForm::kNfkd:
-      normalizer = icu::Normalizer2::getNFKDInstance(status);
-      break;
+bool is_removed_by_nmt(char32_t c) {
+  return (c >= 0x01 && c <= 0x08) || c == 0x0b || (c >= 0x0e && c <= 0x1f) || c == 0x7f ||
+         c == 0x8f || c == 0x9f;
+}
+
+bool is_space_to_nmt(char32_t c) {
+  return c == 0x09 || c == 0x0a || c == 0x0c || c == 0x0d || c == 0x1680 ||
+         (c >= 0x200b && c <= 0x200f) || c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xfeff ||
+         c == 0xfffd;
+}
+
+// One step on one text, which may become `bytes_max` long.
+class Apply {
+ public:
+  Apply(std::string_view text, size_t bytes_max) : text_(text), bytes_max_(bytes_max) {}
+
+  std::string operator()(NormalForm form) const { return to_normal_form(form, text_); }
+
+  std::string operator()(const normalizing::Lowercase&) const {
+    return by_character([](char32_t c, std::string& out) { append_lowercase(c, out); });
   }
-  HEARTH_CHECK(U_SUCCESS(status) && normalizer != nullptr);  // the data is linked into ICU
-  return *normalizer;
-}
 
-UChar32 next(std::string_view text, size_t& at) {
-  int32_t length = 0;
-  UChar32 c = 0;
-  const std::string_view head = text.substr(at, 4);
-  U8_NEXT_OR_FFFD(head.data(), length, static_cast<int32_t>(head.size()), c);
-  at += static_cast<size_t>(length);
-  return c;
-}
+  std::string operator()(const normalizing::StripMarks&) const {
+    return by_character([](char32_t c, std::string& out) {
+      if (!is_mark(c)) append_utf8(c, out);
+    });
+  }
 
-// Appends the decomposition of a run of marks, in canonical order.
-void append_sorted(const icu::Normalizer2& decomposer, std::string_view run, std::string& out) {
-  std::vector<std::pair<uint8_t, UChar32>> marks;
-  icu::UnicodeString decomposition;
-  for (size_t at = 0; at < run.size();) {
-    const UChar32 c = next(run, at);
-    if (!decomposer.getDecomposition(c, decomposition)) decomposition.setTo(c);
-    for (int32_t i = 0; i < decomposition.length(); i = decomposition.moveIndex32(i, 1)) {
-      const UChar32 mark = decomposition.char32At(i);
-      marks.emplace_back(decomposer.getCombiningClass(mark), mark);
+  std::string operator()(const normalizing::Nmt&) const {
+    return by_character([](char32_t c, std::string& out) {
+      if (is_space_to_nmt(c)) {
+        out.push_back(' ');
+      } else if (!is_removed_by_nmt(c)) {
+        append_utf8(c, out);
+      }
+    });
+  }
+
+  std::string operator()(const normalizing::StripSpace& strip) const {
+    std::string_view rest = text_;
+    if (strip.left) rest.remove_prefix(leading_space_bytes(rest));
+    if (strip.right) rest.remove_suffix(trailing_space_bytes(rest));
+    return std::string(rest);
+  }
+
+  std::string operator()(const normalizing::Prepend& prepend) const {
+    std::string out = text_.empty() ? "" : prepend.text;
+    return out.append(text_);
+  }
+
+  std::string operator()(const normalizing::ReplaceText& replace) const {
+    return replaced(replace.to, [&](size_t from) -> std::optional<TextRange> {
+      const size_t at = text_.find(replace.from, from);
+      if (at == std::string_view::npos) return std::nullopt;
+      return TextRange{at, at + replace.from.size()};
+    });
+  }
+
+  std::string operator()(const normalizing::ReplacePattern& replace) const {
+    return replaced(replace.to, [&](size_t from) { return replace.from.find(text_, from); });
+  }
+
+  std::string operator()(const normalizing::Precompiled& precompiled) const {
+    return precompiled.map->normalize(text_);
+  }
+
+ private:
+  template <class Put>
+  std::string by_character(const Put& put) const {
+    std::string out;
+    out.reserve(text_.size());
+    for (size_t at = 0; at < text_.size();) put(next_character(text_, at), out);
+    return out;
+  }
+
+  // An empty match right behind a match does not count.
+  template <class Find>
+  std::string replaced(std::string_view to, const Find& find) const {
+    std::string out;
+    out.reserve(text_.size());
+    size_t copied = 0;
+    size_t from = 0;
+    std::optional<size_t> last_end;
+    while (from <= text_.size() && out.size() <= bytes_max_) {
+      const std::optional<TextRange> match = find(from);
+      if (!match) break;
+      from = match->end;
+      if (match->begin == match->end) {
+        from += from < text_.size() ? character_bytes(text_.substr(from)) : 1;
+        if (last_end == match->end) continue;
+      }
+      out.append(text_.substr(copied, match->begin - copied)).append(to);
+      copied = match->end;
+      last_end = match->end;
     }
+    return out.append(text_.substr(copied));
   }
-  // Marks are reordered only up to the next character of class 0.
-  for (auto begin = marks.begin(); begin != marks.end();) {
-    auto end = std::find_if(begin, marks.end(), [](const auto& mark) { return mark.first == 0; });
-    std::stable_sort(begin, end, [](const auto& a, const auto& b) { return a.first < b.first; });
-    begin = end == marks.end() ? end : end + 1;
-  }
-  for (const auto& [combining_class, mark] : marks) {
-    char bytes[4];
-    int32_t length = 0;
-    U8_APPEND_UNSAFE(bytes, length, mark);
-    out.append(bytes, static_cast<size_t>(length));
-  }
-}
 
-// Equivalent text in which every run of more than kMarksUnsorted marks is in canonical order.
-std::string presort(NormalForm form, std::string_view text) {
-  const bool compatible = form == NormalForm::kNfkc || form == NormalForm::kNfkd;
-  const icu::Normalizer2& decomposer = instance(compatible ? NormalForm::kNfkd : NormalForm::kNfd);
-  std::string out;
-  size_t copied = 0;
-  size_t run_begin = 0;
-  int run_marks = 0;
-  const auto end_run = [&](size_t run_end) {
-    if (run_marks > kMarksUnsorted) {
-      out.append(text.substr(copied, run_begin - copied));
-      append_sorted(decomposer, text.substr(run_begin, run_end - run_begin), out);
-      copied = run_end;
-    }
-    run_marks = 0;
-  };
-  for (size_t at = 0; at < text.size();) {
-    const size_t begin = at;
-    const bool ascii = static_cast<unsigned char>(text[at]) < 0x80;
-    if (ascii ? (++at, true) : decomposer.hasBoundaryBefore(next(text, at))) {
-      end_run(begin);
-    } else if (run_marks++ == 0) {
-      run_begin = begin;
-    }
-  }
-  end_run(text.size());
-  out.append(text.substr(copied));
-  return out;
-}
-
-// The end of a part of `text` at which nothing interacts across the cut.
-size_t part_end(const icu::Normalizer2& normalizer, std::string_view text) {
-  for (size_t at = std::min(kPartBytesMax, text.size()); at < text.size(); ++at) {
-    if ((static_cast<unsigned char>(text[at]) & 0xc0) == 0x80) continue;
-    size_t after = at;
-    if (normalizer.hasBoundaryBefore(next(text, after))) return at;
-  }
-  return text.size();
-}
-
-std::string normalize_to(NormalForm form, std::string_view text) {
-  const icu::Normalizer2& normalizer = instance(form);
-  const std::string sorted = presort(form, text);
-  std::string_view rest = sorted;
-  std::string out;
-  while (!rest.empty()) {
-    const size_t bytes = part_end(normalizer, rest);
-    UErrorCode status = U_ZERO_ERROR;
-    std::string part;
-    icu::StringByteSink<std::string> sink(&part);
-    normalizer.normalizeUTF8(0, icu::StringPiece(rest.data(), static_cast<int32_t>(bytes)), sink,
-                             nullptr, status);
-    // It fails only for lack of memory or space beyond 2 GiB; the text as it is then is the best
-    // answer.
-    out.append(U_SUCCESS(status) ? std::string_view(part) : rest.substr(0, bytes));
-    rest.remove_prefix(bytes);
-  }
-  return out;
-}
+  std::string_view text_;
+  size_t bytes_max_;
+};
 
 }  // namespace
 
 std::string Normalizer::normalize(std::string_view text) const {
+  const size_t bytes_max = kGrowthMax * text.size() + kGrowthFree;
   std::string result(text);
-  const bool ascii = std::all_of(text.begin(), text.end(),
-                                 [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-  if (ascii) return result;  // no form changes it
-  for (const NormalForm form : forms_) result = normalize_to(form, result);
+  for (const NormalizerStep& step : steps_) {
+    if (result.size() > bytes_max) break;
+    result = std::visit(Apply(result, bytes_max), step);
+  }
   return result;
 }
 

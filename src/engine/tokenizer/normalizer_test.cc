@@ -8,7 +8,7 @@ namespace hearth::engine {
 namespace {
 
 std::string normalized(NormalForm form, std::string_view text) {
-  return Normalizer({form}).normalize(text);
+  return to_normal_form(form, text);
 }
 
 TEST(Normalizer, Forms) {

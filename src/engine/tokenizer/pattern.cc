@@ -5,12 +5,15 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <vector>
+
 namespace hearth::engine {
 namespace {
 
 constexpr size_t kPatternBytesMax = 65'536;
 constexpr size_t kJitStackBytes = 1 << 20;
 constexpr uint32_t kMatchLimit = 100'000'000;  // backtracking steps of one search
+constexpr int kSetDepthMax = 8;
 constexpr uint32_t kHeapKilobytes = 1 << 18;
 
 // White space as Unicode has it. PCRE2's own \s also takes U+180E, which lost the property in
@@ -24,79 +27,125 @@ class Translator {
   Translator(std::string_view regex, const std::string& where) : regex_(regex), where_(where) {}
 
   Result<std::string> run() {
+    std::string out;
     while (at_ < regex_.size()) {
       if (regex_[at_] == '\\') {
-        HEARTH_RETURN_IF_ERROR(escape());
-      } else if (in_class_) {
-        HEARTH_RETURN_IF_ERROR(class_character());
+        HEARTH_TRY(const std::string escaped, escape());
+        out += escaped;
+      } else if (regex_[at_] == '[') {
+        HEARTH_TRY(const std::string matcher, set(0));
+        out += matcher;
+      } else if (regex_[at_] == '}' && next_is('+')) {
+        // Ruby repeats a counted repetition with '+'; PCRE2 makes it possessive.
+        return unsupported("a repeated repetition");
       } else {
-        HEARTH_RETURN_IF_ERROR(character());
+        out += take(1);
       }
     }
-    return std::move(out_);
+    return out;
   }
 
  private:
+  // A set's elements that PCRE2 can list in brackets, and what matches those it cannot.
+  struct Elements {
+    std::string listed;
+    std::vector<std::string> matchers;
+
+    std::string matcher() const {
+      const std::string list = listed.empty() ? "(?!)" : "[" + listed + "]";
+      if (matchers.empty()) return list;
+      std::string either = "(?:";
+      for (const std::string& matcher : matchers) either += matcher + "|";
+      return either + list + ")";
+    }
+  };
+
   bool next_is(char c, size_t ahead = 1) const {
     return at_ + ahead < regex_.size() && regex_[at_ + ahead] == c;
   }
-  void copy(size_t count) {
-    out_.append(regex_.substr(at_, count));
-    at_ += count;
+  std::string_view take(size_t count) {
+    const std::string_view taken = regex_.substr(at_, count);
+    at_ += taken.size();
+    return taken;
   }
   Error unsupported(std::string_view what) const {
     return Error(Code::kUnsupported,
                  fmt::format("{}: {} at byte {} of pattern {}", where_, what, at_, regex_));
   }
 
-  Result<void> escape() {
-    if (next_is('s')) {
-      out_.append(in_class_ ? std::string(kSpaceSet) : fmt::format("[{}]", kSpaceSet));
-      at_ += 2;
-    } else if (next_is('S') && !in_class_) {
-      out_.append(fmt::format("[^{}]", kSpaceSet));
-      at_ += 2;
-    } else if (next_is('h') || next_is('H') || (next_is('S') && in_class_)) {
-      return unsupported(fmt::format("\\{}", regex_[at_ + 1]));
-    } else if (next_is('{', 2) && (next_is('p') || next_is('P') || next_is('x'))) {
-      const size_t end = regex_.find('}', at_);
-      copy(end == std::string_view::npos ? regex_.size() - at_ : end + 1 - at_);
+  Result<std::string> escape() {
+    if (next_is('s') || next_is('S')) {
+      return fmt::format("[{}{}]", take(2)[1] == 'S' ? "^" : "", kSpaceSet);
+    }
+    if (next_is('h') || next_is('H')) return unsupported(fmt::format("\\{}", regex_[at_ + 1]));
+    return std::string(take(escape_bytes()));
+  }
+
+  size_t escape_bytes() const {
+    if (!next_is('{', 2) || !(next_is('p') || next_is('P') || next_is('x'))) return 2;
+    const size_t end = regex_.find('}', at_);
+    return end == std::string_view::npos ? regex_.size() - at_ : end + 1 - at_;
+  }
+
+  // A set in brackets, as something that matches one character.
+  Result<std::string> set(int depth) {
+    if (depth > kSetDepthMax) return unsupported("sets nested too deeply");
+    ++at_;
+    const bool negated = at_ < regex_.size() && regex_[at_] == '^';
+    if (negated) ++at_;
+    std::vector<Elements> operands(1);  // of an intersection
+    if (at_ < regex_.size() && regex_[at_] == ']') {
+      operands.back().listed = take(1);  // a first bracket is an element
+    }
+    while (at_ < regex_.size() && regex_[at_] != ']') {
+      if (regex_[at_] == '&' && next_is('&')) {
+        at_ += 2;
+        operands.emplace_back();
+      } else {
+        HEARTH_RETURN_IF_ERROR(element(depth, operands.back()));
+      }
+    }
+    if (at_ == regex_.size()) return unsupported("a set without an end");
+    ++at_;
+    if (operands.size() == 1 && operands[0].matchers.empty() && !operands[0].listed.empty()) {
+      return fmt::format("[{}{}]", negated ? "^" : "", operands[0].listed);
+    }
+    std::string matcher;
+    for (size_t i = 0; i + 1 < operands.size(); ++i) {
+      matcher += fmt::format("(?={})", operands[i].matcher());
+    }
+    matcher += operands.back().matcher();
+    return negated ? fmt::format("(?:(?!{})(?s:.))", matcher) : fmt::format("(?:{})", matcher);
+  }
+
+  Result<void> element(int depth, Elements& elements) {
+    if (regex_[at_] == '\\') {
+      if (next_is('s')) {
+        elements.listed += kSpaceSet;
+        at_ += 2;
+      } else if (next_is('S')) {
+        HEARTH_TRY(std::string matcher, escape());
+        elements.matchers.push_back(std::move(matcher));
+      } else {
+        HEARTH_TRY(const std::string escaped, escape());
+        elements.listed += escaped;
+      }
+    } else if (regex_[at_] != '[') {
+      elements.listed += take(1);
+    } else if (next_is(':')) {
+      const size_t end = regex_.find(":]", at_);
+      if (end == std::string_view::npos) return unsupported("a set without an end");
+      elements.listed += take(end + 2 - at_);
     } else {
-      copy(2);
+      HEARTH_TRY(std::string matcher, set(depth + 1));
+      elements.matchers.push_back(std::move(matcher));
     }
-    return {};
-  }
-
-  Result<void> class_character() {
-    if (regex_[at_] == '[') {
-      const size_t end = next_is(':') ? regex_.find(":]", at_) : std::string_view::npos;
-      if (end == std::string_view::npos) return unsupported("a set inside a set");
-      copy(end + 2 - at_);
-      return {};
-    }
-    if (regex_[at_] == '&' && next_is('&')) return unsupported("an intersection of sets");
-    if (regex_[at_] == ']') in_class_ = false;
-    copy(1);
-    return {};
-  }
-
-  Result<void> character() {
-    const char c = regex_[at_];
-    // Ruby repeats a counted repetition with '+'; PCRE2 makes it possessive.
-    if (c == '}' && next_is('+')) return unsupported("a repeated repetition");
-    copy(1);
-    if (c != '[') return {};
-    in_class_ = true;
-    if (at_ < regex_.size() && regex_[at_] == '^') copy(1);
-    if (at_ < regex_.size() && regex_[at_] == ']') copy(1);  // a first bracket is an element
     return {};
   }
 
   std::string_view regex_;
   const std::string& where_;
-  std::string out_;
   size_t at_ = 0;
-  bool in_class_ = false;
 };
 
 // What a thread needs to run patterns, made once per thread.

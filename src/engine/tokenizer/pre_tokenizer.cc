@@ -13,26 +13,26 @@ struct Segment {
   bool match = false;
 };
 
-// `text` as matches and the text between them. An empty match right behind a match does not count.
-std::vector<Segment> segments_of(const Pattern& pattern, std::string_view text, bool invert) {
-  std::vector<Segment> segments;
+// Calls `put` with the matches in `text` and the text between them. An empty match right behind a
+// match does not count.
+template <class Put>
+void for_each_segment(const Split& split, std::string_view text, const Put& put) {
   size_t covered = 0;
   size_t from = 0;
   std::optional<size_t> last_end;
   while (from <= text.size()) {
-    const std::optional<TextRange> match = pattern.find(text, from);
+    const std::optional<TextRange> match = split.pattern.find(text, from);
     if (!match) break;
     if (match->begin == match->end && last_end == match->end) {
       from += from < text.size() ? character_bytes(text.substr(from)) : 1;
       continue;
     }
-    if (covered != match->begin) segments.push_back({covered, match->begin, invert});
-    segments.push_back({match->begin, match->end, !invert});
+    if (covered != match->begin) put(Segment{covered, match->begin, split.invert});
+    put(Segment{match->begin, match->end, !split.invert});
     covered = from = match->end;
     last_end = match->end;
   }
-  if (covered != text.size()) segments.push_back({covered, text.size(), invert});
-  return segments;
+  if (covered != text.size()) put(Segment{covered, text.size(), split.invert});
 }
 
 // Joins each match with its neighbour: the segment before it, or after it.
@@ -57,20 +57,7 @@ std::vector<Segment> merge(const std::vector<Segment>& segments, bool with_previ
   return merged;
 }
 
-std::vector<Segment> arrange(std::vector<Segment> segments, SplitBehavior behavior) {
-  switch (behavior) {
-    case SplitBehavior::kIsolated:
-      return segments;
-    case SplitBehavior::kRemoved:
-      std::erase_if(segments, [](const Segment& segment) { return segment.match; });
-      return segments;
-    case SplitBehavior::kMergedWithPrevious:
-      return merge(segments, true);
-    case SplitBehavior::kMergedWithNext:
-      return merge(segments, false);
-    case SplitBehavior::kContiguous:
-      break;
-  }
+std::vector<Segment> join_equals(const std::vector<Segment>& segments) {
   std::vector<Segment> joined;
   for (const Segment& segment : segments) {
     if (!joined.empty() && joined.back().match == segment.match) {
@@ -84,29 +71,66 @@ std::vector<Segment> arrange(std::vector<Segment> segments, SplitBehavior behavi
 
 }  // namespace
 
-std::vector<std::string_view> PreTokenizer::split(std::string_view text,
-                                                  std::deque<std::string>& storage) const {
-  std::vector<std::string_view> pieces;
-  if (!text.empty()) pieces.push_back(text);
-  for (const PreTokenizerStep& step : steps_) {
-    std::vector<std::string_view> next;
-    for (std::string_view piece : pieces) {
-      if (step.add_prefix_space && !piece.starts_with(' ')) {
-        piece = storage.emplace_back(" ").append(piece);
-      }
-      if (!step.pattern) {
-        next.push_back(piece);
-        continue;
-      }
-      for (const Segment& segment :
-           arrange(segments_of(*step.pattern, piece, step.invert), step.behavior)) {
-        if (segment.begin == segment.end) continue;
-        next.push_back(piece.substr(segment.begin, segment.end - segment.begin));
-      }
-    }
-    pieces = std::move(next);
+void PreTokenizer::run(size_t step, std::string_view piece, bool first, const Visit& visit) const {
+  if (piece.empty()) return;
+  if (step == steps_.size()) {
+    visit(piece);
+  } else if (const auto* split = std::get_if<Split>(&steps_[step])) {
+    run_split(*split, step, piece, first, visit);
+  } else if (const auto* metaspace = std::get_if<Metaspace>(&steps_[step])) {
+    run_metaspace(*metaspace, step, piece, first, visit);
+  } else if (piece.starts_with(' ')) {
+    run(step + 1, piece, first, visit);
+  } else {
+    run(step + 1, " " + std::string(piece), first, visit);
   }
-  return pieces;
+}
+
+void PreTokenizer::run_split(const Split& split, size_t step, std::string_view piece, bool first,
+                             const Visit& visit) const {
+  const auto go_on = [&](const Segment& segment) {
+    run(step + 1, piece.substr(segment.begin, segment.end - segment.begin),
+        first && segment.begin == 0, visit);
+  };
+  if (split.behavior == SplitBehavior::kIsolated) return for_each_segment(split, piece, go_on);
+  std::vector<Segment> segments;
+  for_each_segment(split, piece, [&](const Segment& segment) {
+    if (split.behavior != SplitBehavior::kRemoved) {
+      segments.push_back(segment);
+    } else if (!segment.match) {
+      go_on(segment);
+    }
+  });
+  if (split.behavior == SplitBehavior::kMergedWithPrevious) segments = merge(segments, true);
+  if (split.behavior == SplitBehavior::kMergedWithNext) segments = merge(segments, false);
+  if (split.behavior == SplitBehavior::kContiguous) segments = join_equals(segments);
+  std::for_each(segments.begin(), segments.end(), go_on);
+}
+
+void PreTokenizer::run_metaspace(const Metaspace& metaspace, size_t step, std::string_view piece,
+                                 bool first, const Visit& visit) const {
+  std::string marked;
+  marked.reserve(piece.size() + piece.size() / 2);
+  const bool prepends = metaspace.prepend == PrependScheme::kAlways ||
+                        (metaspace.prepend == PrependScheme::kFirst && first);
+  if (prepends && !piece.starts_with(' ') && !piece.starts_with(metaspace.mark)) {
+    marked = metaspace.mark;
+  }
+  for (const char c : piece) {
+    if (c == ' ') {
+      marked += metaspace.mark;
+    } else {
+      marked.push_back(c);
+    }
+  }
+  if (!metaspace.split) return run(step + 1, marked, first, visit);
+  // Marks in a row each begin a piece.
+  const std::string_view text = marked;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(metaspace.mark, begin + 1), text.size());
+    run(step + 1, text.substr(begin, end - begin), first && begin == 0, visit);
+    begin = end;
+  }
 }
 
 }  // namespace hearth::engine

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "engine/formats/gguf.h"
+#include "engine/formats/gguf_parts.h"
 #include "engine/formats/mapped_file.h"
 #include "engine/tokenizer/tokenizer_gguf.h"
 #include "engine/tokenizer/tokenizer_json.h"
@@ -23,18 +23,21 @@ std::vector<AddedToken> select(const TokenizerParts& parts, bool normalized) {
   return selected;
 }
 
-class ByteLevelBpe final : public Tokenizer {
+class LoadedTokenizer final : public Tokenizer {
  public:
-  explicit ByteLevelBpe(TokenizerParts parts)
+  explicit LoadedTokenizer(TokenizerParts parts)
       : written_(select(parts, false)),
         normalized_(select(parts, true)),
         normalizer_(std::move(parts.normalizer)),
         pre_tokenizer_(std::move(parts.pre_tokenizer)),
-        bpe_(std::move(parts.bpe)),
-        token_bytes_(std::move(parts.token_bytes)),
-        special_(token_bytes_.size()),
+        encoder_(std::move(parts.encoder)),
+        decoder_(std::move(parts.decoder)),
+        tokens_(std::move(parts.tokens)),
+        verbatim_(std::move(parts.verbatim)),
+        special_(tokens_.size()),
         prefix_(std::move(parts.prefix)),
         suffix_(std::move(parts.suffix)) {
+    verbatim_.resize(tokens_.size());
     for (const AddedToken& token : parts.added) {
       added_ids_.emplace(token.content, token.id);
       if (token.special) special_[static_cast<size_t>(token.id)] = true;
@@ -44,16 +47,18 @@ class ByteLevelBpe final : public Tokenizer {
   std::vector<int32_t> encode(std::string_view text, bool add_special) const override {
     std::string storage;
     std::vector<TextPart> parts;
-    written_.split(valid_utf8(text, storage), parts);
+    text = valid_utf8(text, storage);
+    written_.split(text, parts);
     std::vector<int32_t> ids;
     if (add_special) ids = prefix_;
     for (const TextPart& part : parts) {
+      const bool first = part.text.data() == text.data();
       if (part.id >= 0) {
         ids.push_back(part.id);
       } else if (normalizer_.changes_nothing()) {
-        encode_normalized(part.text, ids);
+        encode_normalized(part.text, first, ids);
       } else {
-        encode_normalized(normalizer_.normalize(part.text), ids);
+        encode_normalized(normalizer_.normalize(part.text), first, ids);
       }
     }
     if (add_special) ids.insert(ids.end(), suffix_.begin(), suffix_.end());
@@ -61,13 +66,21 @@ class ByteLevelBpe final : public Tokenizer {
   }
 
   std::string bytes(int32_t id, bool skip_special) const override {
-    if (id < 0 || id >= size() || (skip_special && is_special(id))) return {};
-    return token_bytes_[static_cast<size_t>(id)];
+    return bytes_of(id, skip_special, false);
+  }
+
+  std::string first_bytes(int32_t id, bool skip_special) const override {
+    return bytes_of(id, skip_special, true);
   }
 
   std::string decode(const std::vector<int32_t>& ids, bool skip_special) const override {
     std::string all;
-    for (const int32_t id : ids) all += bytes(id, skip_special);
+    bool first = true;
+    for (const int32_t id : ids) {
+      if (id < 0 || id >= size() || (skip_special && is_special(id))) continue;
+      all += bytes_of(id, skip_special, first);
+      first = false;
+    }
     std::string storage;
     return std::string(valid_utf8(all, storage));
   }
@@ -82,10 +95,10 @@ class ByteLevelBpe final : public Tokenizer {
     return id >= 0 && id < size() && special_[static_cast<size_t>(id)];
   }
 
-  int size() const override { return static_cast<int>(token_bytes_.size()); }
+  int size() const override { return static_cast<int>(tokens_.size()); }
 
  private:
-  void encode_normalized(std::string_view text, std::vector<int32_t>& ids) const {
+  void encode_normalized(std::string_view text, bool first, std::vector<int32_t>& ids) const {
     std::vector<TextPart> parts;
     normalized_.split(text, parts);
     for (const TextPart& part : parts) {
@@ -93,20 +106,26 @@ class ByteLevelBpe final : public Tokenizer {
         ids.push_back(part.id);
         continue;
       }
-      std::deque<std::string> storage;
-      for (const std::string_view word : pre_tokenizer_.split(part.text, storage)) {
-        bpe_.encode(word, ids);
-      }
+      pre_tokenizer_.split(part.text, first && part.text.data() == text.data(),
+                           [&](std::string_view word) { encoder_->encode(word, ids); });
     }
+  }
+
+  std::string bytes_of(int32_t id, bool skip_special, bool first) const {
+    if (id < 0 || id >= size() || (skip_special && is_special(id))) return {};
+    const std::string& token = tokens_[static_cast<size_t>(id)];
+    return verbatim_[static_cast<size_t>(id)] ? token : decoder_.bytes(token, first);
   }
 
   AddedTokenFinder written_;
   AddedTokenFinder normalized_;
   Normalizer normalizer_;
   PreTokenizer pre_tokenizer_;
-  Bpe bpe_;
-  std::vector<std::string> token_bytes_;  // by id
-  std::vector<bool> special_;             // by id
+  std::unique_ptr<const WordEncoder> encoder_;
+  Decoder decoder_;
+  std::vector<std::string> tokens_;  // by id
+  std::vector<bool> verbatim_;       // by id
+  std::vector<bool> special_;        // by id
   std::vector<int32_t> prefix_;
   std::vector<int32_t> suffix_;
   std::unordered_map<std::string, int32_t> added_ids_;
@@ -115,13 +134,13 @@ class ByteLevelBpe final : public Tokenizer {
 // Ids beyond the tokens, as a template may name, would be handed out but never decoded.
 Result<void> check_ids(const TokenizerParts& parts, const std::string& path) {
   const auto known = [&](int32_t id) {
-    return id >= 0 && id < static_cast<int32_t>(parts.token_bytes.size());
+    return id >= 0 && id < static_cast<int32_t>(parts.tokens.size());
   };
   for (const std::vector<int32_t>& ids : {parts.prefix, parts.suffix}) {
     const auto bad = std::find_if_not(ids.begin(), ids.end(), known);
     if (bad != ids.end()) {
       return Error(Code::kCorrupt, path + ": special token id " + std::to_string(*bad) + " of " +
-                                       std::to_string(parts.token_bytes.size()) + " tokens");
+                                       std::to_string(parts.tokens.size()) + " tokens");
     }
   }
   return {};
@@ -129,8 +148,8 @@ Result<void> check_ids(const TokenizerParts& parts, const std::string& path) {
 
 Result<TokenizerParts> read_parts(const MappedFile& file) {
   if (!file.text().starts_with("GGUF")) return parse_tokenizer_json(file.text(), file.path());
-  HEARTH_TRY(const GgufFile gguf, GgufFile::parse(file.bytes(), file.path()));
-  return read_tokenizer_gguf(gguf);
+  HEARTH_TRY(const GgufParts parts, open_gguf_parts(file.path()));
+  return read_tokenizer_gguf(parts.gguf);
 }
 
 }  // namespace
@@ -140,8 +159,9 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::load(const std::string& path) {
   const bool directory = std::filesystem::is_directory(path, ignored);
   HEARTH_TRY(const MappedFile file, MappedFile::open(directory ? path + "/tokenizer.json" : path));
   HEARTH_TRY(TokenizerParts parts, read_parts(file));
+  HEARTH_RETURN_IF_ERROR(file.check_intact());
   HEARTH_RETURN_IF_ERROR(check_ids(parts, path));
-  return std::unique_ptr<Tokenizer>(std::make_unique<ByteLevelBpe>(std::move(parts)));
+  return std::unique_ptr<Tokenizer>(std::make_unique<LoadedTokenizer>(std::move(parts)));
 }
 
 }  // namespace hearth::engine

@@ -2,13 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/tokenizer/added_tokens.h"
-#include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/decoder.h"
 #include "engine/tokenizer/normalizer.h"
 #include "engine/tokenizer/pre_tokenizer.h"
+#include "engine/tokenizer/word_encoder.h"
 
 namespace hearth::engine {
 
@@ -16,9 +18,11 @@ struct TokenizerParts {
   std::vector<AddedToken> added;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
-  BpeOptions bpe;
-  std::vector<std::string> token_bytes;  // by id
-  std::vector<int32_t> prefix;           // ids that the post-processor puts before and after
+  std::unique_ptr<const WordEncoder> encoder;
+  Decoder decoder;
+  std::vector<std::string> tokens;  // by id
+  std::vector<bool> verbatim;       // by id: decoded as it is written; may be shorter than tokens
+  std::vector<int32_t> prefix;      // ids that the post-processor puts before and after
   std::vector<int32_t> suffix;
 };
 

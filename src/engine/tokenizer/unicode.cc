@@ -73,6 +73,60 @@ size_t character_bytes(std::string_view text) {
   return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 
+char32_t next_character(std::string_view text, size_t& at) {
+  const auto byte = [&](size_t i) { return static_cast<char32_t>(text[at + i] & 0x3f); };
+  const auto lead = static_cast<unsigned char>(text[at]);
+  if (lead < 0x80) {
+    ++at;
+    return lead;
+  }
+  char32_t c = 0;
+  if (lead < 0xe0) {
+    c = static_cast<char32_t>(lead & 0x1f) << 6 | byte(1);
+    at += 2;
+  } else if (lead < 0xf0) {
+    c = static_cast<char32_t>(lead & 0x0f) << 12 | byte(1) << 6 | byte(2);
+    at += 3;
+  } else {
+    c = static_cast<char32_t>(lead & 0x07) << 18 | byte(1) << 12 | byte(2) << 6 | byte(3);
+    at += 4;
+  }
+  return c;
+}
+
+char32_t first_character(std::string_view text) {
+  return text.empty() ? 0xfffd : static_cast<char32_t>(first_of(text));
+}
+
+char32_t last_character(std::string_view text) {
+  size_t bytes = 0;
+  return text.empty() ? 0xfffd : static_cast<char32_t>(last_of(text, bytes));
+}
+
+void append_utf8(char32_t character, std::string& text) {
+  char bytes[4];
+  int32_t length = 0;
+  U8_APPEND_UNSAFE(bytes, length, static_cast<UChar32>(character));
+  text.append(bytes, static_cast<size_t>(length));
+}
+
+bool is_white_space(char32_t character) {
+  return u_isUWhiteSpace(static_cast<UChar32>(character)) != 0;
+}
+
+bool is_mark(char32_t character) {
+  return (U_GET_GC_MASK(static_cast<UChar32>(character)) & U_GC_M_MASK) != 0;
+}
+
+void append_lowercase(char32_t character, std::string& text) {
+  constexpr char32_t kCapitalIWithDot = 0x130;
+  if (character == kCapitalIWithDot) {
+    text += "i\u0307";
+  } else {
+    append_utf8(static_cast<char32_t>(u_tolower(static_cast<UChar32>(character))), text);
+  }
+}
+
 size_t leading_space_bytes(std::string_view text) {
   size_t at = 0;
   while (at < text.size() && u_isUWhiteSpace(first_of(text.substr(at)))) {

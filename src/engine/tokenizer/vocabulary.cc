@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "engine/tokenizer/byte_level.h"
+#include "engine/tokenizer/unicode.h"
 
 namespace hearth::engine {
 
@@ -53,6 +54,22 @@ std::unordered_map<std::string, int32_t> Vocabulary::words() const {
     if (bytes && !bytes->empty()) words.emplace(std::move(*bytes), id);
   }
   return words;
+}
+
+std::unordered_map<char32_t, int32_t> Vocabulary::character_ids() const {
+  std::unordered_map<char32_t, int32_t> characters;
+  for (const auto& [token, id] : ids_) {
+    if (token.empty() || token.size() != character_bytes(token)) continue;
+    characters.emplace(first_character(token), id);
+  }
+  return characters;
+}
+
+std::array<int32_t, 256> Vocabulary::fallback_ids() const {
+  std::array<int32_t, 256> ids{};
+  for (size_t byte = 0; byte < ids.size(); ++byte)
+    ids[byte] = id_of(fmt::format("<0x{:02X}>", byte));
+  return ids;
 }
 
 }  // namespace hearth::engine

@@ -10,7 +10,8 @@
 #include "engine/kernels/layout.h"
 
 #define HEARTH_ISA_NAMESPACE avx2
-#define HEARTH_SIMD static inline __attribute__((always_inline))
+#define HEARTH_INLINE inline __attribute__((always_inline))
+#define HEARTH_SIMD static HEARTH_INLINE
 
 namespace hearth::engine::kernels::avx2 {
 namespace {
@@ -148,11 +149,54 @@ HEARTH_SIMD int reduce_add(I32x16 x) {
 }
 HEARTH_SIMD void prefetch(const std::byte* p) { _mm_prefetch(p, _MM_HINT_T0); }
 
-// 16 signed bytes
-HEARTH_SIMD F32x16 load_int8(const std::byte* p) {
+// 16 bytes, signed and unsigned
+HEARTH_SIMD I32x16 load_i8(const std::byte* p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-  return to_float(
-      I32x16{_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))});
+  return {_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))};
+}
+HEARTH_SIMD I32x16 load_u8(const std::byte* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))};
+}
+// x << kBits, as the bits of floats
+template <int kBits>
+HEARTH_SIMD F32x16 float_bits(I32x16 x) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(x.a, kBits)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(x.b, kBits))};
+}
+// 16 bfloat16
+HEARTH_SIMD F32x16 load_bf16(const std::byte* p) {
+  const auto* at = reinterpret_cast<const __m128i*>(p);
+  return float_bits<16>(I32x16{_mm256_cvtepu16_epi32(_mm_loadu_si128(at)),
+                               _mm256_cvtepu16_epi32(_mm_loadu_si128(at + 1))});
+}
+// The FP8 E4M3 number in byte kByte of every dword: sign, exponent and mantissa go to their places
+// in a float, whose exponent is then 120 too small. The two NaNs come out as +-480.
+template <int kByte>
+HEARTH_SIMD __m256 e4m3_floats(__m256i x) {
+  const __m256i top = _mm256_srai_epi32(_mm256_slli_epi32(x, 24 - 8 * kByte), 4);
+  const __m256i bits = _mm256_and_si256(top, _mm256_set1_epi32(static_cast<int>(0x87f00000)));
+  return _mm256_mul_ps(_mm256_castsi256_ps(bits), _mm256_set1_ps(0x1p120f));
+}
+template <int kByte>
+HEARTH_SIMD F32x16 e4m3_floats(I32x16 x) {
+  return {e4m3_floats<kByte>(x.a), e4m3_floats<kByte>(x.b)};
+}
+// Of every byte, below 16: table[byte]
+HEARTH_SIMD I32x16 lookup(const uint8_t (&table)[16], I32x16 x) {
+  const __m256i entries =
+      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  return {_mm256_shuffle_epi8(entries, x.a), _mm256_shuffle_epi8(entries, x.b)};
+}
+// 16 signed 16-bit integers; stored ones are clamped to their range.
+HEARTH_SIMD F32x16 load_int16(const std::byte* p) {
+  const auto* at = reinterpret_cast<const __m128i*>(p);
+  return to_float(I32x16{_mm256_cvtepi16_epi32(_mm_loadu_si128(at)),
+                         _mm256_cvtepi16_epi32(_mm_loadu_si128(at + 1))});
+}
+HEARTH_SIMD void store_int16(int16_t* p, I32x16 x) {
+  const __m256i packed = _mm256_packs_epi32(x.a, x.b);  // in 128-bit lanes
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xd8));
 }
 // Of every byte: (x >> kShift) & kMask, or x << -kShift. kMask must clear what crosses from the
 // neighbour.

@@ -6,11 +6,9 @@
 
 // Each builds on those before it.
 #include "engine/kernels/generic/rows.h"
-#include "engine/kernels/generic/weights.h"
 
 #include "engine/kernels/generic/attention.h"
 #include "engine/kernels/generic/delta_rule.h"
-#include "engine/kernels/generic/matmul.h"
 #include "engine/kernels/tables.h"
 
 namespace hearth::engine::kernels {
@@ -18,10 +16,8 @@ namespace hearth::engine::kernels {
 using namespace avx512;
 
 const Kernels kAvx512Kernels = {
-    .matmul = {matmul<WeightsF32>, matmul<WeightsF16>, matmul<WeightsBF16>, matmul<WeightsQ8>,
-               matmul<WeightsQ4>, matmul<WeightsQ6>},
-    .matmul_q = {nullptr, nullptr, nullptr, matmul_q<BytesQ8>, matmul_q<BytesQ4>,
-                 matmul_q<BytesQ6>},
+    .matmul = kAvx512FloatKernels.of,
+    .matmul_q = kAvx512QuantKernels.of,
     .tile_f32 = tile_f32,
     .tile_q = tile_q,
     .rms_norm = rms_norm,
@@ -32,8 +28,9 @@ const Kernels kAvx512Kernels = {
     .swiglu_oss = swiglu_oss,
     .add = add_rows,
     .delta_rule = delta_rule,
+    .to_q16 = to_q16,
     .attention_f32 = attention<PageF32>,
-    .attention_bf16 = attention<PageBF16>,
+    .attention_q16 = attention<PageQ16>,
 };
 
 }  // namespace hearth::engine::kernels

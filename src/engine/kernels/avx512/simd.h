@@ -10,7 +10,8 @@
 #include "engine/kernels/layout.h"
 
 #define HEARTH_ISA_NAMESPACE avx512
-#define HEARTH_SIMD static inline __attribute__((always_inline))
+#define HEARTH_INLINE inline __attribute__((always_inline))
+#define HEARTH_SIMD static HEARTH_INLINE
 
 namespace hearth::engine::kernels::avx512 {
 namespace {
@@ -86,10 +87,44 @@ HEARTH_SIMD I32x16 field(I32x16 a) {  // (a >> kBits) & kMask
 HEARTH_SIMD int reduce_add(I32x16 a) { return _mm512_reduce_add_epi32(a.v); }
 HEARTH_SIMD void prefetch(const std::byte* p) { _mm_prefetch(p, _MM_HINT_T0); }
 
-// 16 signed bytes
-HEARTH_SIMD F32x16 load_int8(const std::byte* p) {
+// 16 bytes, signed and unsigned
+HEARTH_SIMD I32x16 load_i8(const std::byte* p) {
+  return {_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+}
+HEARTH_SIMD I32x16 load_u8(const std::byte* p) {
+  return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+}
+// 16 bfloat16
+HEARTH_SIMD F32x16 load_bf16(const std::byte* p) {
+  const __m512i wide =
+      _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
+}
+// x << kBits, as the bits of floats
+template <int kBits>
+HEARTH_SIMD F32x16 float_bits(I32x16 x) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(x.v, kBits))};
+}
+// The FP8 E4M3 number in byte kByte of every dword: sign, exponent and mantissa go to their places
+// in a float, whose exponent is then 120 too small. The two NaNs come out as +-480.
+template <int kByte>
+HEARTH_SIMD F32x16 e4m3_floats(I32x16 x) {
+  const __m512i top = _mm512_srai_epi32(_mm512_slli_epi32(x.v, 24 - 8 * kByte), 4);
+  const __m512i bits = _mm512_and_si512(top, _mm512_set1_epi32(static_cast<int>(0x87f00000)));
+  return {_mm512_mul_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(0x1p120f))};
+}
+// Of every byte, below 16: table[byte]
+HEARTH_SIMD I32x16 lookup(const uint8_t (&table)[16], I32x16 x) {
+  const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), x.v)};
+}
+// 16 signed 16-bit integers; stored ones are clamped to their range.
+HEARTH_SIMD F32x16 load_int16(const std::byte* p) {
   return to_float(
-      I32x16{_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))});
+      I32x16{_mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))});
+}
+HEARTH_SIMD void store_int16(int16_t* p, I32x16 x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(x.v));
 }
 // Of every byte: (x >> kShift) & kMask, or x << -kShift. kMask must clear what crosses from the
 // neighbour.

@@ -9,32 +9,20 @@
 namespace hearth::engine::kernels::HEARTH_ISA_NAMESPACE {
 namespace {
 
-// How keys and values come out of each kind of page. `pair` counts pairs of dimensions of a key
-// half, or pairs of tokens of a value column.
+// How numbers come out of each kind of page; `scales` points to those of 16 tokens.
 struct PageF32 {
   static constexpr int kBytes = 4;
-  HEARTH_SIMD void keys(const std::byte* half, int pair, F32x16& even, F32x16& odd) {
-    const float* at = reinterpret_cast<const float*>(half) + pair * 32;
-    even = load(at);
-    odd = load(at + 16);
+  HEARTH_SIMD F32x16 load(const std::byte* at) {
+    return HEARTH_ISA_NAMESPACE::load(reinterpret_cast<const float*>(at));
   }
-  // `width`: dimensions of a token's values, padded
-  HEARTH_SIMD void values(const std::byte* column, int pair, int width, F32x16& even, F32x16& odd) {
-    const float* at = reinterpret_cast<const float*>(column) + pair * 2 * width;
-    even = load(at);
-    odd = load(at + width);
-  }
-  static constexpr int kColumnBytes = 64;  // from 16 dimensions' values to the next 16
+  HEARTH_SIMD F32x16 scaled(F32x16 x, const std::byte*) { return x; }
 };
-struct PageBF16 {
+struct PageQ16 {
   static constexpr int kBytes = 2;
-  HEARTH_SIMD void keys(const std::byte* half, int pair, F32x16& even, F32x16& odd) {
-    load_bf16_pairs(half + pair * 64, even, odd);
+  HEARTH_SIMD F32x16 load(const std::byte* at) { return load_int16(at); }
+  HEARTH_SIMD F32x16 scaled(F32x16 x, const std::byte* scales) {
+    return mul(x, HEARTH_ISA_NAMESPACE::load(reinterpret_cast<const float*>(scales)));
   }
-  HEARTH_SIMD void values(const std::byte* column, int pair, int width, F32x16& even, F32x16& odd) {
-    load_bf16_pairs(column + static_cast<int64_t>(pair) * width * 4, even, odd);
-  }
-  static constexpr int kColumnBytes = 64;
 };
 
 // What a group of kRows queries carries from page to page.
@@ -42,7 +30,7 @@ template <int kRows>
 struct AttentionState {
   float queries[kHeadDimMax * kRows];  // [D][kRows], scaled
   float sums[kHeadDimMax * kRows];     // [D/16][kRows][16], of values
-  float weights[kPageTokens * kRows];  // [32][kRows], exp(score - max)
+  float weights[kPageTokens * kRows];  // [32][kRows], exp(score - max), times the values' scales
   float max[kRows];
   float total[kRows];  // of weights
   float keep[kRows];   // what rescales the sums
@@ -55,9 +43,9 @@ HEARTH_SIMD void scores_of_half(const std::byte* half, int key_dim, const float*
   F32x16 odd_scores[kRows];
   for (int i = 0; i < kRows; ++i) scores[i] = odd_scores[i] = zero();
   for (int pair = 0; pair < key_dim / 2; ++pair) {
-    F32x16 even;
-    F32x16 odd;
-    Page::keys(half, pair, even, odd);
+    const std::byte* keys = half + pair * 32 * Page::kBytes;
+    const F32x16 even = Page::load(keys);
+    const F32x16 odd = Page::load(keys + 16 * Page::kBytes);
     const float* q = queries + pair * 2 * kRows;
     for (int i = 0; i < kRows; ++i) scores[i] = fma(even, set1(q[i]), scores[i]);
     for (int i = 0; i < kRows; ++i) odd_scores[i] = fma(odd, set1(q[kRows + i]), odd_scores[i]);
@@ -83,8 +71,9 @@ HEARTH_SIMD F32x16 merge_visible(F32x16 x, F32x16 y, Visible visible, int half) 
 // Turns a page's scores into weights. A query that sees none of the page keeps its state bit for
 // bit.
 template <class Page, int kRows>
-HEARTH_SIMD void weigh_page(const std::byte* page, int key_dim, const Visible (&visible)[kRows],
-                            AttentionState<kRows>& state) {
+HEARTH_SIMD void weigh_page(const std::byte* page, int key_dim, int width,
+                            const Visible (&visible)[kRows], AttentionState<kRows>& state) {
+  const std::byte* scales = page + int64_t{kPageTokens} * (key_dim + width) * Page::kBytes;
   const F32x16 hidden = set1(-__builtin_inff());
   F32x16 low[kRows];
   F32x16 high[kRows];
@@ -94,8 +83,8 @@ HEARTH_SIMD void weigh_page(const std::byte* page, int key_dim, const Visible (&
     float weights[kPageTokens] = {};
     state.keep[i] = 1;
     if (visible[i].begin < visible[i].end) {
-      const F32x16 a = merge_visible(low[i], hidden, visible[i], 0);
-      const F32x16 b = merge_visible(high[i], hidden, visible[i], 16);
+      const F32x16 a = merge_visible(Page::scaled(low[i], scales), hidden, visible[i], 0);
+      const F32x16 b = merge_visible(Page::scaled(high[i], scales + 64), hidden, visible[i], 16);
       const float page_max = reduce_max(max(a, b));
       const float new_max = page_max > state.max[i] ? page_max : state.max[i];
       const F32x16 wa = merge_visible(exp(sub(a, set1(new_max))), zero(), visible[i], 0);
@@ -105,15 +94,14 @@ HEARTH_SIMD void weigh_page(const std::byte* page, int key_dim, const Visible (&
       state.keep[i] = keep[0];
       state.total[i] = state.total[i] * keep[0] + reduce_add(add(wa, wb));
       state.max[i] = new_max;
-      store(weights, wa);
-      store(weights + 16, wb);
+      store(weights, merge_visible(Page::scaled(wa, scales + 128), zero(), visible[i], 0));
+      store(weights + 16, merge_visible(Page::scaled(wb, scales + 192), zero(), visible[i], 16));
     }
     for (int t = 0; t < kPageTokens; ++t) state.weights[t * kRows + i] = weights[t];
   }
 }
 
-// Adds the values of the page's first `tokens` tokens, weighted. The partner of an odd last token
-// is loaded with it but not used: it may be anything.
+// Adds the values of the page's first `tokens` tokens, weighted.
 template <class Page, int kRows>
 HEARTH_SIMD void add_values(const std::byte* values, int width, int tokens,
                             AttentionState<kRows>& state) {
@@ -125,16 +113,17 @@ HEARTH_SIMD void add_values(const std::byte* values, int width, int tokens,
       even_sums[i] = mul(load(sums + i * 16), set1(state.keep[i]));
       odd_sums[i] = zero();
     }
-    F32x16 even;
-    F32x16 odd;
+    const std::byte* column = values + d * 16 * Page::kBytes;
     const float* w = state.weights;
     for (int pair = 0; pair < tokens / 2; ++pair, w += 2 * kRows) {
-      Page::values(values + d * Page::kColumnBytes, pair, width, even, odd);
+      const F32x16 even = Page::load(column);
+      const F32x16 odd = Page::load(column + width * Page::kBytes);
+      column += 2 * width * Page::kBytes;
       for (int i = 0; i < kRows; ++i) even_sums[i] = fma(even, set1(w[i]), even_sums[i]);
       for (int i = 0; i < kRows; ++i) odd_sums[i] = fma(odd, set1(w[kRows + i]), odd_sums[i]);
     }
     if (tokens % 2 != 0) {
-      Page::values(values + d * Page::kColumnBytes, tokens / 2, width, even, odd);
+      const F32x16 even = Page::load(column);
       for (int i = 0; i < kRows; ++i) even_sums[i] = fma(even, set1(w[i]), even_sums[i]);
     }
     for (int i = 0; i < kRows; ++i) store(sums + i * 16, add(even_sums[i], odd_sums[i]));
@@ -178,7 +167,7 @@ void attend(const AttentionArgs& args, int first) {
                     in_page(args.lengths[first + i], begin)};
     }
     const int tokens = longest - begin < kPageTokens ? longest - begin : kPageTokens;
-    weigh_page<Page, kRows>(page, args.key_dim, visible, state);
+    weigh_page<Page, kRows>(page, args.key_dim, width, visible, state);
     add_values<Page, kRows>(page + int64_t{kPageTokens} * args.key_dim * Page::kBytes, width,
                             tokens, state);
   }

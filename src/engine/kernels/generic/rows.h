@@ -141,6 +141,21 @@ void swiglu_oss(float* gate, const float* up, int64_t n) {
   }
 }
 
+void to_q16(const float* x, int64_t n, int16_t* out, float* scale) {
+  F32x16 largest = zero();
+  for (int64_t i = 0; i < n; i += 16) largest = max(largest, abs(load_at(x, i, n)));
+  const float max_abs = reduce_max(largest);
+  // Below this the reciprocal could overflow, and nothing is lost by zero.
+  const bool any = max_abs > 1e-30f;
+  *scale = any ? max_abs / 32767 : 0;
+  const F32x16 inverse = set1(any ? 32767 / max_abs : 0);
+  for (int64_t i = 0; i < n; i += 16) {
+    int16_t numbers[16];
+    store_int16(numbers, to_int(mul(load_at(x, i, n), inverse)));
+    __builtin_memcpy(out + i, numbers, (n - i < 16 ? n - i : 16) * sizeof(int16_t));
+  }
+}
+
 void add_rows(float* x, const float* y, int64_t n) {
   for (int64_t i = 0; i < n; i += 16) store_at(x, i, n, add(load_at(x, i, n), load_at(y, i, n)));
 }

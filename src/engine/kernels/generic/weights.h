@@ -1,6 +1,5 @@
-// How the numbers of each packed encoding (layout.h) come into registers: as floats for float
-// activations (Weights...), as unsigned bytes for quantised ones (Bytes...). Over simd.h, which is
-// included first.
+// How packed weights (layout.h) come into registers, over simd.h, which is included first. Every
+// encoding is put together here, at compile time, from its row of kLayouts.
 #pragma once
 
 #include "engine/kernels/kernels.h"
@@ -11,13 +10,11 @@ namespace {
 // Bytes ahead of the weights in use: the distance that hides the memory's latency at full rate.
 constexpr int kPrefetchBytes = 4096;
 
-// Weights: load() gives kStep columns from column k on, for 16 rows; scale() what multiplies the
-// kScaleColumns columns from k on (0: no scales).
+// Plain floats: load() gives kStep columns from column k on, for 16 rows.
 
 struct WeightsF32 {
   static constexpr int kStep = 2;
-  static constexpr int kScaleColumns = 0;
-  HEARTH_SIMD void load(const std::byte* block, int64_t, int64_t k, F32x16 (&w)[kStep]) {
+  HEARTH_SIMD void load(const std::byte* block, int64_t k, F32x16 (&w)[kStep]) {
     const auto* at = reinterpret_cast<const float*>(block) + k * kBlockRows;
     prefetch(block + k * 64 + kPrefetchBytes);
     prefetch(block + k * 64 + 64 + kPrefetchBytes);
@@ -28,8 +25,7 @@ struct WeightsF32 {
 
 struct WeightsF16 {
   static constexpr int kStep = 2;
-  static constexpr int kScaleColumns = 0;
-  HEARTH_SIMD void load(const std::byte* block, int64_t, int64_t k, F32x16 (&w)[kStep]) {
+  HEARTH_SIMD void load(const std::byte* block, int64_t k, F32x16 (&w)[kStep]) {
     prefetch(block + k * 32 + kPrefetchBytes);
     w[0] = load_f16(block + k * 32);
     w[1] = load_f16(block + k * 32 + 32);
@@ -38,145 +34,159 @@ struct WeightsF16 {
 
 struct WeightsBF16 {
   static constexpr int kStep = 2;
-  static constexpr int kScaleColumns = 0;
-  HEARTH_SIMD void load(const std::byte* block, int64_t, int64_t k, F32x16 (&w)[kStep]) {
+  HEARTH_SIMD void load(const std::byte* block, int64_t k, F32x16 (&w)[kStep]) {
     prefetch(block + k * 32 + kPrefetchBytes);
     load_bf16_pairs(block + k * 32, w[0], w[1]);
   }
 };
 
-// The four bytes, or their fields of the given position and width, of every dword as floats.
-template <int kShift, int kMask>
-HEARTH_SIMD void byte_floats(I32x16 bytes, F32x16* w) {
-  w[0] = to_float(field<kShift, kMask>(bytes));
-  w[1] = to_float(field<8 + kShift, kMask>(bytes));
-  w[2] = to_float(field<16 + kShift, kMask>(bytes));
-  w[3] = to_float(field<24 + kShift, kMask>(bytes));
+// Four columns, a byte each, of 16 rows: quad kQuad (0 .. 7) of a group of 32 columns, from a plane
+// of kBits bits, which go to bit kTo of the bytes.
+template <int kBits, int kTo, int kQuad>
+HEARTH_SIMD I32x16 load_quad(const std::byte* plane, int64_t group) {
+  constexpr int kPerVector = 8 / kBits;
+  const std::byte* at = plane + (group * kBits + kQuad / kPerVector) * 64;
+  if constexpr (kQuad % kPerVector == 0) prefetch(at + kPrefetchBytes);
+  const I32x16 vector = load_int(at);
+  if constexpr (kBits == 8) return vector;
+  constexpr int kMask = ((1 << kBits) - 1) << kTo;
+  return byte_field<kQuad % kPerVector * kBits - kTo, kMask>(vector);
 }
 
-struct WeightsQ8 {
-  static constexpr int kStep = 4;
-  static constexpr int kScaleColumns = kGroup;
-  HEARTH_SIMD void load(const std::byte* block, int64_t, int64_t k, F32x16 (&w)[kStep]) {
-    byte_floats<0, 255>(load_int(block + k * 16), w);
-    for (F32x16& x : w) x = sub(x, set1(128));
+// A codebook with kOffset added, which makes its numbers unsigned.
+template <int kOffset>
+struct Codebook {
+  uint8_t bytes[16];
+  constexpr explicit Codebook(const int8_t (&values)[16]) : bytes() {
+    for (int i = 0; i < 16; ++i) bytes[i] = static_cast<uint8_t>(values[i] + kOffset);
   }
-  HEARTH_SIMD F32x16 scale(const std::byte* block, int64_t columns, int64_t k) {
-    return load_f16(block + columns * 16 + k);
+};
+constexpr int kIQ4Offset = 128;
+constexpr int kE2M1Offset = 12;
+constexpr Codebook<kIQ4Offset> kIQ4Book(kIQ4Values);
+constexpr Codebook<kE2M1Offset> kE2M1Book(kE2M1Values);
+
+// The codes of an encoding as unsigned bytes, kOffset more than the numbers they stand for.
+template <Layout kLayout>
+struct Codes {
+  static constexpr int kOffset = kLayout.values == Values::kIQ4    ? kIQ4Offset
+                                 : kLayout.values == Values::kE2M1 ? kE2M1Offset
+                                                                   : kLayout.offset;
+  template <int kQuad>
+  HEARTH_SIMD I32x16 quad(const std::byte* block, int64_t columns, int64_t group) {
+    I32x16 bytes = load_quad<kLayout.low_bits, 0, kQuad>(block, group);
+    if constexpr (kLayout.high_bits > 0) {
+      const std::byte* high = block + plane_bytes(kLayout.low_bits, columns);
+      bytes = either(bytes, load_quad<kLayout.high_bits, kLayout.low_bits, kQuad>(high, group));
+    }
+    if constexpr (kLayout.values == Values::kIQ4) bytes = lookup(kIQ4Book.bytes, bytes);
+    if constexpr (kLayout.values == Values::kE2M1) bytes = lookup(kE2M1Book.bytes, bytes);
+    return bytes;
+  }
+  // The same four columns as floats, offset taken off.
+  template <int kQuad>
+  HEARTH_SIMD void floats(const std::byte* block, int64_t columns, int64_t group, F32x16 (&w)[4]) {
+    const I32x16 bytes = quad<kQuad>(block, columns, group);
+    if constexpr (kLayout.values == Values::kFloat8) {
+      w[0] = e4m3_floats<0>(bytes);
+      w[1] = e4m3_floats<1>(bytes);
+      w[2] = e4m3_floats<2>(bytes);
+      w[3] = e4m3_floats<3>(bytes);
+    } else {
+      w[0] = to_float(field<0, 255>(bytes));
+      w[1] = to_float(field<8, 255>(bytes));
+      w[2] = to_float(field<16, 255>(bytes));
+      w[3] = to_float(field<24, 255>(bytes));
+      if constexpr (kOffset != 0) {
+        for (F32x16& x : w) x = sub(x, set1(kOffset));
+      }
+    }
   }
 };
 
-struct WeightsQ4 {
-  static constexpr int kStep = 8;
-  static constexpr int kScaleColumns = kGroup;
-  HEARTH_SIMD void load(const std::byte* block, int64_t, int64_t k, F32x16 (&w)[kStep]) {
-    const I32x16 bytes = load_int(block + k * 8);
-    byte_floats<0, 15>(bytes, w);
-    byte_floats<4, 15>(bytes, w + 4);
-    for (F32x16& x : w) x = sub(x, set1(8));
+HEARTH_SIMD F32x16 load_group_floats(GroupFloat type, const std::byte* at) {
+  switch (type) {
+    case GroupFloat::kF16:
+      return load_f16(at);
+    case GroupFloat::kBF16:
+      return load_bf16(at);
+    default:
+      return load(reinterpret_cast<const float*>(at));
   }
-  HEARTH_SIMD F32x16 scale(const std::byte* block, int64_t columns, int64_t k) {
-    return load_f16(block + columns * 8 + k);
-  }
-};
-
-struct WeightsQ6 {
-  static constexpr int kStep = kHalfGroup;
-  static constexpr int kScaleColumns = kHalfGroup;
-  HEARTH_SIMD void load(const std::byte* block, int64_t columns, int64_t k, F32x16 (&w)[kStep]) {
-    const I32x16 first = load_int(block + k * 8);
-    const I32x16 last = load_int(block + k * 8 + 64);
-    const I32x16 high_bits = load_int(block + columns * 8 + k * 4);
-    byte_floats<0, 15>(first, w);
-    byte_floats<4, 15>(first, w + 4);
-    byte_floats<0, 15>(last, w + 8);
-    byte_floats<4, 15>(last, w + 12);
-    F32x16 high[kStep];
-    byte_floats<0, 3>(high_bits, high);
-    byte_floats<2, 3>(high_bits, high + 4);
-    byte_floats<4, 3>(high_bits, high + 8);
-    byte_floats<6, 3>(high_bits, high + 12);
-    for (int i = 0; i < kStep; ++i) w[i] = fma(high[i], set1(16), sub(w[i], set1(32)));
-  }
-  HEARTH_SIMD F32x16 scale(const std::byte* block, int64_t columns, int64_t k) {
-    const std::byte* scales = block + columns * 12;
-    return mul(load_int8(scales + k), load_f16(scales + columns + k / 256 * 32));
-  }
-};
-
-// Bytes: add_half<kHalf>() adds the products of half a group, 16 columns, to the sums of kRows rows
-// whose activations lie side by side at `x`, x_stride rows to a column. The bytes are the weights
-// plus kOffset.
-
-// Four columns, whose bytes are `bytes`, times kRows rows.
-template <int kRows>
-HEARTH_SIMD void add_quad(I32x16 bytes, const std::byte* x, DotSum (&sums)[kRows]) {
-  const DotWeights w = dot_weights(bytes);
-  for (int i = 0; i < kRows; ++i) sums[i] = dot_step(sums[i], w, x + i * kQuadBytes);
 }
 
-struct BytesQ8 {
-  static constexpr int kOffset = 128;
-  static constexpr bool kHalfScaled = false;
-  template <int kHalf, int kRows>
-  HEARTH_SIMD void add_half(const std::byte* block, int64_t, int64_t group, const std::byte* x,
-                            int64_t x_stride, DotSum (&sums)[kRows]) {
-    const std::byte* at = block + (group * 2 + kHalf) * 256;
-    for (int quad = 0; quad < 4; ++quad) {
-      prefetch(at + quad * 64 + kPrefetchBytes);
-      add_quad<kRows>(load_int(at + quad * 64), x + quad * x_stride * kQuadBytes, sums);
+// What scales the codes: a weight is scale() * (number) + min(), for each group of 32 columns;
+// with kHalves the number is multiplied by half_scale() and min() by half_min() first.
+template <Layout kLayout>
+struct Scaler {
+  static constexpr Scales kKind = kLayout.scales;
+  static constexpr bool kHalves = kKind == Scales::kSmall16 || kKind == Scales::kNibblesMin16;
+  static constexpr bool kMins = kKind == Scales::kHalfMin || kKind == Scales::kSmallMin32 ||
+                                kKind == Scales::kNibblesMin16 ||
+                                (kKind == Scales::kGroups && kLayout.values == Values::kInteger);
+  static_assert(!kMins || Codes<kLayout>::kOffset == 0);
+
+  HEARTH_SIMD const std::byte* record(const std::byte* block, int64_t columns, int64_t k) {
+    constexpr Records kSize = records(kKind);
+    return block + records_at(kLayout, columns) + k / kSize.columns * kSize.bytes;
+  }
+  HEARTH_SIMD const std::byte* super_record(const std::byte* block, int64_t columns, int64_t k) {
+    return block + super_records_at(kLayout, columns) +
+           k / kSuperGroup * records(kKind).super_bytes;
+  }
+  HEARTH_SIMD const std::byte* group_record(const MatmulArgs& args, const std::byte* block,
+                                            int64_t k) {
+    return block + records_at(kLayout, args.columns) +
+           group_of(args.groups, k) * group_record_bytes(args.groups);
+  }
+
+  HEARTH_SIMD F32x16 scale(const MatmulArgs& args, const std::byte* block, int64_t group) {
+    const int64_t k = group * kGroup;
+    if constexpr (kKind == Scales::kGroups) {
+      return load_group_floats(args.groups.type, group_record(args, block, k));
+    } else if constexpr (kKind == Scales::kHalf || kKind == Scales::kHalfMin) {
+      return load_f16(record(block, args.columns, k));
+    } else if constexpr (kKind == Scales::kE8M0) {
+      // Half a power of two: E2M1 numbers are doubled. 2^-128 becomes zero.
+      return mul(float_bits<23>(load_u8(record(block, args.columns, k))), set1(0.5f));
+    } else {
+      const F32x16 factor = load_f16(super_record(block, args.columns, k));
+      if constexpr (kHalves) return factor;
+      const std::byte* small = record(block, args.columns, k);
+      if constexpr (kKind == Scales::kSmall32) return mul(factor, to_float(load_i8(small)));
+      return mul(factor, to_float(load_u8(small)));
     }
   }
-  HEARTH_SIMD F32x16 group_scale(const std::byte* block, int64_t columns, int64_t group) {
-    return load_f16(block + columns * 16 + group * 32);
-  }
-};
 
-struct BytesQ4 {
-  static constexpr int kOffset = 8;
-  static constexpr bool kHalfScaled = false;
-  template <int kHalf, int kRows>
-  HEARTH_SIMD void add_half(const std::byte* block, int64_t, int64_t group, const std::byte* x,
-                            int64_t x_stride, DotSum (&sums)[kRows]) {
-    const std::byte* at = block + (group * 2 + kHalf) * 128;
-    for (int pair = 0; pair < 2; ++pair) {
-      prefetch(at + pair * 64 + kPrefetchBytes);
-      const I32x16 bytes = load_int(at + pair * 64);
-      const std::byte* quads = x + 2 * pair * x_stride * kQuadBytes;
-      add_quad<kRows>(byte_field<0, 15>(bytes), quads, sums);
-      add_quad<kRows>(byte_field<4, 15>(bytes), quads + x_stride * kQuadBytes, sums);
+  HEARTH_SIMD F32x16 min(const MatmulArgs& args, const std::byte* block, int64_t group) {
+    const int64_t k = group * kGroup;
+    if constexpr (kKind == Scales::kGroups) {
+      const std::byte* first = group_record(args, block, k);
+      const std::byte* second = first + kBlockRows * group_float_bytes(args.groups);
+      if (args.groups.offset == GroupOffset::kMin) {
+        return load_group_floats(args.groups.type, second);
+      }
+      const F32x16 offset = args.groups.offset == GroupOffset::kZero
+                                ? to_float(load_u8(second))
+                                : set1(1 << (kLayout.bits() - 1));
+      return mul(load_group_floats(args.groups.type, first), sub(zero(), offset));
+    } else if constexpr (kKind == Scales::kHalfMin) {
+      return load_f16(record(block, args.columns, k) + 32);
+    } else {
+      const F32x16 factor = load_f16(super_record(block, args.columns, k) + 32);
+      if constexpr (kHalves) return factor;
+      return mul(factor, to_float(load_u8(record(block, args.columns, k) + 16)));
     }
   }
-  HEARTH_SIMD F32x16 group_scale(const std::byte* block, int64_t columns, int64_t group) {
-    return load_f16(block + columns * 8 + group * 32);
-  }
-};
 
-struct BytesQ6 {
-  static constexpr int kOffset = 32;
-  static constexpr bool kHalfScaled = true;
-  template <int kHalf, int kRows>
-  HEARTH_SIMD void add_half(const std::byte* block, int64_t columns, int64_t group,
-                            const std::byte* x, int64_t x_stride, DotSum (&sums)[kRows]) {
-    const std::byte* low = block + (group * 2 + kHalf) * 128;
-    const std::byte* high = block + columns * 8 + (group * 2 + kHalf) * 64;
-    prefetch(low + kPrefetchBytes);
-    prefetch(low + 64 + kPrefetchBytes);
-    prefetch(high + kPrefetchBytes);
-    const I32x16 first = load_int(low);
-    const I32x16 last = load_int(low + 64);
-    const I32x16 bits = load_int(high);
-    const int64_t next = x_stride * kQuadBytes;
-    add_quad<kRows>(either(byte_field<0, 15>(first), byte_field<-4, 48>(bits)), x, sums);
-    add_quad<kRows>(either(byte_field<4, 15>(first), byte_field<-2, 48>(bits)), x + next, sums);
-    add_quad<kRows>(either(byte_field<0, 15>(last), byte_field<0, 48>(bits)), x + 2 * next, sums);
-    add_quad<kRows>(either(byte_field<4, 15>(last), byte_field<2, 48>(bits)), x + 3 * next, sums);
+  // `half`: counts half groups of the block.
+  HEARTH_SIMD F32x16 half_scale(const MatmulArgs& args, const std::byte* block, int64_t half) {
+    const std::byte* small = record(block, args.columns, half * kHalfGroup);
+    if constexpr (kKind == Scales::kSmall16) return to_float(load_i8(small));
+    return to_float(field<0, 15>(load_u8(small)));
   }
-  HEARTH_SIMD F32x16 half_scale(const std::byte* block, int64_t columns, int64_t half) {
-    return load_int8(block + columns * 12 + half * kBlockRows);
-  }
-  HEARTH_SIMD F32x16 group_scale(const std::byte* block, int64_t columns, int64_t group) {
-    return load_f16(block + columns * 13 + group / 8 * 32);
+  HEARTH_SIMD F32x16 half_min(const MatmulArgs& args, const std::byte* block, int64_t half) {
+    return to_float(field<4, 15>(load_u8(record(block, args.columns, half * kHalfGroup))));
   }
 };
 

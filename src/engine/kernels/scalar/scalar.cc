@@ -2,127 +2,14 @@
 #include <cmath>
 #include <cstring>
 
-#include "engine/kernels/numbers.h"
+#include "engine/kernels/packed.h"
 #include "engine/kernels/tables.h"
 
 namespace hearth::engine::kernels {
 namespace {
 
 struct Float32 {};
-struct Float16 {};
 struct BFloat16 {};
-struct Quant8 {};
-struct Quant4 {};
-struct Quant6 {};
-
-uint16_t load_u16(const std::byte* at) {
-  uint16_t value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-
-// The weight of lane n, column k of a block, without its scale.
-float weight(Float32, const std::byte* block, int64_t, int64_t k, int n) {
-  float value;
-  std::memcpy(&value, block + (k * kBlockRows + n) * 4, sizeof value);
-  return value;
-}
-float weight(Float16, const std::byte* block, int64_t, int64_t k, int n) {
-  return from_f16(load_u16(block + (k * kBlockRows + n) * 2));
-}
-float weight(BFloat16, const std::byte* block, int64_t, int64_t k, int n) {
-  return from_bf16(load_u16(block + (k / 2 * kBlockRows + n) * 4 + k % 2 * 2));
-}
-int weight(Quant8, const std::byte* block, int64_t, int64_t k, int n) {
-  return static_cast<int>(block[(k / 4 * kBlockRows + n) * 4 + k % 4]) - 128;
-}
-int weight(Quant4, const std::byte* block, int64_t, int64_t k, int n) {
-  const int byte = static_cast<int>(block[(k / 8 * kBlockRows + n) * 4 + k % 4]);
-  return (k % 8 < 4 ? byte & 15 : byte >> 4) - 8;
-}
-
-int weight(Quant6, const std::byte* block, int64_t columns, int64_t k, int n) {
-  const int low = weight(Quant4(), block, columns, k, n) + 8;
-  const std::byte* plane = block + columns * 8;
-  const int byte = static_cast<int>(plane[(k / 16 * kBlockRows + n) * 4 + k % 4]);
-  return (low | (byte >> (k % 16 / 4 * 2) & 3) << 4) - 32;
-}
-
-// The scale of lane n for the 16 columns from k.
-template <class Format>
-float scale(Format, const std::byte*, int64_t, int64_t, int) {
-  return 1.0f;
-}
-float scale(Quant8, const std::byte* block, int64_t columns, int64_t k, int n) {
-  return from_f16(load_u16(block + columns * 16 + (k / kGroup * kBlockRows + n) * 2));
-}
-float scale(Quant4, const std::byte* block, int64_t columns, int64_t k, int n) {
-  return from_f16(load_u16(block + columns * 8 + (k / kGroup * kBlockRows + n) * 2));
-}
-float scale(Quant6, const std::byte* block, int64_t columns, int64_t k, int n) {
-  const std::byte* scales = block + columns * 12;
-  const auto small = static_cast<int8_t>(scales[k / kHalfGroup * kBlockRows + n]);
-  const std::byte* factors = scales + columns;
-  return small * from_f16(load_u16(factors + (k / 256 * kBlockRows + n) * 2));
-}
-
-// Calls dot(tile, rows in the tile m, row in the tile i, block, lane) for every output and stores
-// its value.
-template <class Dot>
-void for_each_output(const MatmulArgs& args, Dot dot) {
-  for (int64_t b = args.block_begin; b < args.block_end; ++b) {
-    const std::byte* block = args.weights + b * args.block_bytes;
-    for (int r = 0; r < args.rows; ++r) {
-      const int tile = r / kTileRows;
-      const int left = args.rows - tile * kTileRows;
-      const int m = left < kTileRows ? left : kTileRows;
-      for (int n = 0; n < kBlockRows && b * kBlockRows + n < args.out_columns; ++n) {
-        float* out = args.out + r * args.out_stride + b * kBlockRows + n;
-        const float sum = dot(static_cast<int64_t>(tile) * kTileRows, m, r % kTileRows, block, n);
-        *out = args.add ? *out + sum : sum;
-      }
-    }
-  }
-}
-
-template <class Format>
-void matmul(const MatmulArgs& args) {
-  for_each_output(args, [&](int64_t first_row, int m, int i, const std::byte* block, int n) {
-    const float* x = args.x + first_row * args.columns;
-    float sum = 0;
-    for (int64_t k = 0; k < args.columns; k += kHalfGroup) {
-      float part = 0;
-      for (int64_t j = k; j < k + kHalfGroup; ++j) {
-        part += static_cast<float>(weight(Format(), block, args.columns, j, n)) * x[j * m + i];
-      }
-      sum += part * scale(Format(), block, args.columns, k, n);
-    }
-    return sum;
-  });
-}
-
-// The scalar form of four quantised activations is four 16-bit integers in order.
-int activation(const std::byte* tile, int m, int64_t k, int i) {
-  return static_cast<int16_t>(load_u16(tile + (k / 4 * m + i) * kQuadBytes + k % 4 * 2));
-}
-
-template <class Format>
-void matmul_q(const MatmulArgs& args) {
-  for_each_output(args, [&](int64_t first_row, int m, int i, const std::byte* block, int n) {
-    const std::byte* x = args.xq + first_row * args.columns / 4 * kQuadBytes;
-    const float* x_scales = args.xq_scales + first_row * (args.columns / kGroup);
-    float sum = 0;
-    for (int64_t k = 0; k < args.columns; k += kHalfGroup) {
-      int part = 0;
-      for (int64_t j = k; j < k + kHalfGroup; ++j) {
-        part += weight(Format(), block, args.columns, j, n) * activation(x, m, j, i);
-      }
-      const float both = scale(Format(), block, args.columns, k, n) * x_scales[k / kGroup * m + i];
-      sum += static_cast<float>(part) * both;
-    }
-    return sum;
-  });
-}
 
 void tile_f32(const float* rows, int m, int64_t columns, float* tile) {
   for (int i = 0; i < m; ++i) {
@@ -204,6 +91,15 @@ void swiglu_oss(float* gate, const float* up, int64_t n) {
   }
 }
 
+void to_q16(const float* x, int64_t n, int16_t* out, float* scale) {
+  float max = 0;
+  for (int64_t i = 0; i < n; ++i) max = std::fabs(x[i]) > max ? std::fabs(x[i]) : max;
+  // Below this the reciprocal could overflow, and nothing is lost by zero.
+  const float inverse = max > 1e-30f ? 32767 / max : 0;
+  *scale = max > 1e-30f ? max / 32767 : 0;
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<int16_t>(std::nearbyint(x[i] * inverse));
+}
+
 void add(float* x, const float* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] += y[i];
 }
@@ -224,28 +120,36 @@ void delta_rule(const DeltaRuleArgs& args) {
   }
 }
 
-// Where a page keeps dimension d of its token t.
-float key(Float32, const std::byte* page, int key_dim, int t, int d) {
-  float value;
-  std::memcpy(&value, page + (int64_t{t / 16 * key_dim + d} * 16 + t % 16) * 4, sizeof value);
-  return value;
-}
-float value(Float32, const std::byte* values, int value_dim, int t, int d) {
-  float result;
-  std::memcpy(&result, values + (t * round_up(value_dim, 16) + d) * 4, sizeof result);
-  return result;
-}
-int64_t key_bytes(Float32, int key_dim) { return int64_t{kPageTokens} * key_dim * 4; }
-float key(BFloat16, const std::byte* page, int key_dim, int t, int d) {
-  const int64_t pair = t / 16 * (key_dim / 2) + d / 2;
-  return from_bf16(load_u16(page + (pair * 16 + t % 16) * 4 + d % 2 * 2));
-}
-float value(BFloat16, const std::byte* values, int value_dim, int t, int d) {
-  return from_bf16(load_u16(values + (t / 2 * round_up(value_dim, 16) + d) * 4 + t % 2 * 2));
-}
-int64_t key_bytes(BFloat16, int key_dim) { return int64_t{kPageTokens} * key_dim * 2; }
+// Dimension d of the key and the value of a page's token t.
+template <class Number>
+struct Page {
+  const std::byte* bytes;
+  int key_dim;
+  int value_dim;
 
-template <class Format>
+  int64_t keys_size() const { return int64_t{kPageTokens} * key_dim; }
+  int64_t width() const { return round_up(value_dim, 16); }
+  template <class T>
+  T load(int64_t at) const {
+    T result;
+    std::memcpy(&result, bytes + at * static_cast<int64_t>(sizeof result), sizeof result);
+    return result;
+  }
+  // Of token t's key, or of its value.
+  float scale(int t, bool of_value) const {
+    if (sizeof(Number) == sizeof(float)) return 1;
+    const int64_t numbers = keys_size() + kPageTokens * width();
+    return load<float>(numbers / 2 + (of_value ? kPageTokens : 0) + t);
+  }
+  float key(int t, int d) const {
+    return load<Number>(int64_t{t / 16 * key_dim + d} * 16 + t % 16) * scale(t, false);
+  }
+  float value(int t, int d) const {
+    return load<Number>(keys_size() + t * width() + d) * scale(t, true);
+  }
+};
+
+template <class Number>
 void attend(const AttentionArgs& args, int index) {
   const float* query = args.queries[index];
   float* out = args.outputs[index];
@@ -253,18 +157,18 @@ void attend(const AttentionArgs& args, int index) {
   float max = args.sinks == nullptr ? -INFINITY : args.sinks[index];
   float sum = args.sinks == nullptr ? 0 : 1;  // of exp(score - max)
   for (int t = args.starts[index]; t < args.lengths[index]; ++t) {
-    const std::byte* page = args.pool + args.table[t / kPageTokens] * args.page_bytes;
-    const std::byte* values = page + key_bytes(Format(), args.key_dim);
+    const Page<Number> page{args.pool + args.table[t / kPageTokens] * args.page_bytes, args.key_dim,
+                            args.value_dim};
     float score = 0;
     for (int d = 0; d < args.key_dim; ++d) {
-      score += query[d] * key(Format(), page, args.key_dim, t % kPageTokens, d);
+      score += query[d] * page.key(t % kPageTokens, d);
     }
     score *= args.scale;
     const float new_max = score > max ? score : max;
     const float keep = std::exp(max - new_max);
     const float p = std::exp(score - new_max);
     for (int d = 0; d < args.value_dim; ++d) {
-      out[d] = out[d] * keep + p * value(Format(), values, args.value_dim, t % kPageTokens, d);
+      out[d] = out[d] * keep + p * page.value(t % kPageTokens, d);
     }
     sum = sum * keep + p;
     max = new_max;
@@ -272,17 +176,16 @@ void attend(const AttentionArgs& args, int index) {
   for (int d = 0; d < args.value_dim; ++d) out[d] /= sum;
 }
 
-template <class Format>
+template <class Number>
 void attention(const AttentionArgs& args) {
-  for (int i = 0; i < args.count; ++i) attend<Format>(args, i);
+  for (int i = 0; i < args.count; ++i) attend<Number>(args, i);
 }
 
 }  // namespace
 
 const Kernels kScalarKernels = {
-    .matmul = {matmul<Float32>, matmul<Float16>, matmul<BFloat16>, matmul<Quant8>, matmul<Quant4>,
-               matmul<Quant6>},
-    .matmul_q = {nullptr, nullptr, nullptr, matmul_q<Quant8>, matmul_q<Quant4>, matmul_q<Quant6>},
+    .matmul = kScalarFloatKernels.of,
+    .matmul_q = kScalarQuantKernels.of,
     .tile_f32 = tile_f32,
     .tile_q = tile_q,
     .rms_norm = rms_norm,
@@ -293,8 +196,9 @@ const Kernels kScalarKernels = {
     .swiglu_oss = swiglu_oss,
     .add = add,
     .delta_rule = delta_rule,
-    .attention_f32 = attention<Float32>,
-    .attention_bf16 = attention<BFloat16>,
+    .to_q16 = to_q16,
+    .attention_f32 = attention<float>,
+    .attention_q16 = attention<int16_t>,
 };
 
 }  // namespace hearth::engine::kernels

@@ -1,0 +1,13 @@
+// Products with quantised activations, compiled for one instruction set.
+#include "engine/kernels/avx512/simd.h"
+
+// Each builds on those before it.
+#include "engine/kernels/generic/weights.h"
+
+#include "engine/kernels/generic/matmul_quant.h"
+
+namespace hearth::engine::kernels {
+
+constinit const MatmulKernels kAvx512QuantKernels = avx512::quant_kernels(avx512::AllEncodings());
+
+}  // namespace hearth::engine::kernels

@@ -1,0 +1,190 @@
+// Products of packed weights with float activations, over simd.h and generic/weights.h, included
+// first.
+#pragma once
+
+#include "engine/kernels/generic/matmul.h"
+
+namespace hearth::engine::kernels::HEARTH_ISA_NAMESPACE {
+namespace {
+
+template <int kRows, int kBlocks>
+HEARTH_SIMD void clear(F32x16 (&sums)[kBlocks][kRows]) {
+  for (int b = 0; b < kBlocks; ++b) {
+    for (int i = 0; i < kRows; ++i) sums[b][i] = zero();
+  }
+}
+
+template <int kRows, int kBlocks>
+HEARTH_SIMD void copy_out(const F32x16 (&sums)[kBlocks][kRows], F32x16* out) {
+  for (int b = 0; b < kBlocks; ++b) {
+    for (int i = 0; i < kRows; ++i) out[b * kRows + i] = sums[b][i];
+  }
+}
+
+// Weights that are floats.
+template <class Weights>
+struct PlainProduct {
+  static constexpr bool kEveryCount = true;
+  template <int kRows, int kBlocks>
+  static void run(const MatmulArgs& args, const std::byte* block, int64_t tile, int row,
+                  int64_t x_stride, F32x16* out) {
+    const float* x = args.x + tile * kTileRows * args.columns + row;
+    F32x16 sums[kBlocks][kRows];
+    clear(sums);
+    for (int64_t k = 0; k < args.columns; k += Weights::kStep) {
+      for (int b = 0; b < kBlocks; ++b) {
+        F32x16 w[Weights::kStep];
+        Weights::load(block + b * args.block_bytes, k, w);
+        for (int s = 0; s < Weights::kStep; ++s) {
+          const float* at = x + (k + s) * x_stride;
+          for (int i = 0; i < kRows; ++i) sums[b][i] = fma(w[s], set1(at[i]), sums[b][i]);
+        }
+      }
+    }
+    copy_out(sums, out);
+  }
+};
+
+// Weights that are codes.
+template <Layout kLayout>
+struct CodedProduct {
+  using Scale = Scaler<kLayout>;
+  // Where quantised activations are the rule, fewer shapes of the loop do.
+  static constexpr bool kEveryCount = kLayout.values == Values::kFloat8;
+
+  // One group of 32 columns of kBlocks blocks.
+  template <int kRows, int kBlocks>
+  struct Group {
+    const MatmulArgs& args;
+    const std::byte* block;
+    int64_t group;
+    const float* x;
+    int64_t x_stride;
+
+    const std::byte* block_at(int b) const { return block + b * args.block_bytes; }
+
+    template <int kQuad>
+    HEARTH_INLINE void add_quad(const F32x16* scales, const F32x16* mins,
+                                F32x16 (&sums)[kBlocks][kRows]) const {
+      for (int b = 0; b < kBlocks; ++b) {
+        F32x16 w[4];
+        Codes<kLayout>::template floats<kQuad>(block_at(b), args.columns, group, w);
+        for (int s = 0; s < 4; ++s) {
+          if constexpr (Scale::kMins) w[s] = fma(w[s], scales[b], mins[b]);
+          const float* at = x + (kQuad * 4 + s) * x_stride;
+          for (int i = 0; i < kRows; ++i) sums[b][i] = fma(w[s], set1(at[i]), sums[b][i]);
+        }
+      }
+    }
+
+    template <int kHalf>
+    HEARTH_INLINE void add_half(const F32x16* scales, const F32x16* mins,
+                                F32x16 (&sums)[kBlocks][kRows]) const {
+      add_quad<4 * kHalf>(scales, mins, sums);
+      add_quad<4 * kHalf + 1>(scales, mins, sums);
+      add_quad<4 * kHalf + 2>(scales, mins, sums);
+      add_quad<4 * kHalf + 3>(scales, mins, sums);
+    }
+
+    // Without mins: the half group's sums, then their scale.
+    template <int kHalf>
+    HEARTH_INLINE void add_scaled_half(const F32x16* scales, F32x16 (&sums)[kBlocks][kRows]) const {
+      F32x16 part[kBlocks][kRows];
+      clear(part);
+      add_half<kHalf>(nullptr, nullptr, part);
+      for (int b = 0; b < kBlocks; ++b) {
+        const F32x16 scale =
+            mul(scales[b], Scale::half_scale(args, block_at(b), 2 * group + kHalf));
+        for (int i = 0; i < kRows; ++i) sums[b][i] = fma(part[b][i], scale, sums[b][i]);
+      }
+    }
+
+    // With mins: the half group's weights are scaled first.
+    template <int kHalf>
+    HEARTH_INLINE void add_offset_half(const F32x16* scales, const F32x16* mins,
+                                       F32x16 (&sums)[kBlocks][kRows]) const {
+      F32x16 half_scales[kBlocks];
+      F32x16 half_mins[kBlocks];
+      for (int b = 0; b < kBlocks; ++b) {
+        const int64_t half = 2 * group + kHalf;
+        half_scales[b] = mul(scales[b], Scale::half_scale(args, block_at(b), half));
+        half_mins[b] = mul(mins[b], Scale::half_min(args, block_at(b), half));
+      }
+      add_half<kHalf>(half_scales, half_mins, sums);
+    }
+
+    HEARTH_INLINE void add_to(F32x16 (&sums)[kBlocks][kRows]) const {
+      F32x16 scales[kBlocks];
+      F32x16 mins[kBlocks];
+      for (int b = 0; b < kBlocks; ++b) {
+        scales[b] = Scale::scale(args, block_at(b), group);
+        if constexpr (Scale::kMins) mins[b] = Scale::min(args, block_at(b), group);
+      }
+      if constexpr (Scale::kMins && Scale::kHalves) {
+        add_offset_half<0>(scales, mins, sums);
+        add_offset_half<1>(scales, mins, sums);
+      } else if constexpr (Scale::kMins) {
+        add_half<0>(scales, mins, sums);
+        add_half<1>(scales, mins, sums);
+      } else if constexpr (Scale::kHalves) {
+        add_scaled_half<0>(scales, sums);
+        add_scaled_half<1>(scales, sums);
+      } else {
+        F32x16 part[kBlocks][kRows];
+        clear(part);
+        add_half<0>(nullptr, nullptr, part);
+        add_half<1>(nullptr, nullptr, part);
+        for (int b = 0; b < kBlocks; ++b) {
+          for (int i = 0; i < kRows; ++i) sums[b][i] = fma(part[b][i], scales[b], sums[b][i]);
+        }
+      }
+    }
+  };
+
+  template <int kRows, int kBlocks>
+  static void run(const MatmulArgs& args, const std::byte* block, int64_t tile, int row,
+                  int64_t x_stride, F32x16* out) {
+    const float* x = args.x + tile * kTileRows * args.columns + row;
+    F32x16 sums[kBlocks][kRows];
+    clear(sums);
+    for (int64_t group = 0; group < args.columns / kGroup; ++group) {
+      Group<kRows, kBlocks>{args, block, group, x, x_stride}.add_to(sums);
+      x += kGroup * x_stride;
+    }
+    copy_out(sums, out);
+  }
+};
+
+// One row's sums would wait for their own last addition: two blocks take turns. More than two
+// streams of weights would be slower again.
+template <class Product>
+void matmul(const MatmulArgs& args) {
+  constexpr const RowStep* kSteps =
+      RowSteps<Product, std::make_integer_sequence<int, kFloatRows>>::kSteps;
+  if (args.rows == 1) {
+    matmul_blocks(args, kSteps, kFloatRows, Product::template run<1, 2>, 2);
+  } else {
+    matmul_blocks(args, kSteps, kFloatRows, nullptr, 1);
+  }
+}
+
+template <Layout kLayout>
+constexpr Matmul float_matmul() {
+  if constexpr (kLayout.values == Values::kFloat32) {
+    return matmul<PlainProduct<WeightsF32>>;
+  } else if constexpr (kLayout.values == Values::kFloat16) {
+    return matmul<PlainProduct<WeightsF16>>;
+  } else if constexpr (kLayout.values == Values::kBFloat16) {
+    return matmul<PlainProduct<WeightsBF16>>;
+  } else {
+    return matmul<CodedProduct<kLayout>>;
+  }
+}
+
+template <int... kEncoding>
+constexpr MatmulKernels float_kernels(std::integer_sequence<int, kEncoding...>) {
+  return {{float_matmul<kLayouts[kEncoding]>()...}};
+}
+
+}  // namespace
+}  // namespace hearth::engine::kernels::HEARTH_ISA_NAMESPACE
