@@ -78,7 +78,7 @@ std::string group_of(const ModelTensor& tensor) {
   if (tensor.layer == ModelTensor::kEmbedding) return "embedding";
   if (contains(tensor.name, "norm")) return "norms";
   if (tensor.layer == ModelTensor::kHead) return "head";
-  if (contains(tensor.name, "self_attn")) return "attention";
+  if (contains(tensor.name, "_attn.")) return "attention";
   if (contains(tensor.name, ".experts.")) return "experts";
   if (contains(tensor.name, ".router.") || contains(tensor.name, ".gate.")) return "router";
   return "feed-forward";
@@ -129,11 +129,17 @@ int64_t token_bytes(const ModelSpec& spec) {
   return spec.kv_numbers() * 2 + vectors * 4;
 }
 
+int linear_layers(const ModelSpec& spec) {
+  return spec.delta ? static_cast<int>(std::ranges::count(spec.delta->linear, true)) : 0;
+}
+
 int64_t cache_bytes(const ModelSpec& spec, int64_t tokens) {
   const int64_t sliding = sliding_layers(spec);
+  const int64_t linear = linear_layers(spec);
   const int64_t kept = sliding * std::min<int64_t>(tokens, spec.window) +
-                       (spec.layers - sliding) * tokens;  // over all layers
-  return kept * token_bytes(spec);
+                       (spec.layers - sliding - linear) * tokens;  // over all layers
+  const int64_t states = linear == 0 ? 0 : linear * spec.delta->state_numbers();
+  return kept * token_bytes(spec) + states * static_cast<int64_t>(sizeof(float));
 }
 
 void add_memory(Report& report) {
@@ -153,7 +159,8 @@ void add_memory(Report& report) {
 void add_tensor_ranks(Report& report) {
   const ModelSpec& spec = report.spec();
   for (int ranks = 2; ranks <= kTensorRanksMax; ++ranks) {
-    const bool heads = spec.heads % ranks == 0 && (spec.latent || spec.kv_heads % ranks == 0);
+    const bool heads = spec.heads % ranks == 0 && (spec.latent || spec.kv_heads % ranks == 0) &&
+                       (!spec.delta || spec.delta->key_heads % ranks == 0);
     const bool experts = !spec.moe || spec.moe->experts % ranks == 0 || spec.moe->ffn % ranks == 0;
     const bool dense = spec.ffn % ranks == 0;
     if (heads && experts && dense) report.tensor_ranks.push_back(ranks);
@@ -286,8 +293,11 @@ std::string attention_text(const ModelSpec& spec) {
   if (spec.latent) {
     return fmt::format("{} heads over a latent vector of {}", spec.heads, spec.latent->latent_dim);
   }
-  return fmt::format("{} heads of {}, {} key-value heads", spec.heads, spec.head_dim,
-                     spec.kv_heads);
+  const std::string heads =
+      fmt::format("{} heads of {}, {} key-value heads", spec.heads, spec.head_dim, spec.kv_heads);
+  if (!spec.delta) return heads;
+  return fmt::format("{}; {} layers linear, with {} heads of {}", heads, linear_layers(spec),
+                     spec.delta->value_heads, spec.delta->value_dim);
 }
 
 std::string context_text(const ModelSpec& spec) {

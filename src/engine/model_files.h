@@ -75,8 +75,8 @@ struct GroupScales {
 
 // A matrix inside a file that is mapped read-only, so that a loader may give pages it has read back
 // to the system (madvise, MADV_DONTNEED). Row-major, `rows` x `columns`; a vector has rows == 1. It
-// may be some of the rows of a tensor that holds several matrices: row r is the tensor's row
-// first_row + r * row_step. Valid while the ModelFiles it came from lives.
+// may be some of the rows of a tensor that holds several matrices (tensor_row). Valid while the
+// ModelFiles it came from lives.
 struct TensorView {
   Encoding encoding = Encoding::kF32;
   int64_t rows = 0;
@@ -84,10 +84,15 @@ struct TensorView {
   std::span<const std::byte> bytes;  // of the whole tensor; not necessarily aligned
   int64_t first_row = 0;
   int64_t row_step = 1;
+  int64_t row_run = 1;
   GroupScales groups;  // where has_group_scales(encoding)
 
-  // `count` of the view's rows, every `step`-th from `first` on. REQUIRES: they are in the view.
-  TensorView select(int64_t first, int64_t count, int64_t step = 1) const;
+  // Where row r of the view is in the tensor: runs of neighbours, `row_step` from one to the next.
+  int64_t tensor_row(int64_t r) const { return first_row + r / row_run * row_step + r % row_run; }
+
+  // `count` of the view's rows: runs of `run` neighbours at every `step`-th row from `first` on.
+  // REQUIRES: they are in the view, and run is 1 unless the view is of a whole tensor.
+  TensorView select(int64_t first, int64_t count, int64_t step = 1, int64_t run = 1) const;
 };
 
 // A part of a file that the model's graph computes with.

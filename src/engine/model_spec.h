@@ -21,6 +21,10 @@ enum class Architecture {
   kGemma3,
   kGlm4Moe,
   kPhi3,
+  kMinimaxM2,
+  kQwen3Next,
+  kQwen35,
+  kQwen35Moe,
 };
 
 enum class RopeScaling { kNone, kLinear, kDynamic, kLlama3, kYarn, kLongRope };
@@ -90,6 +94,33 @@ struct LatentAttentionSpec {
   int value_dim = 0;   // of a head
 };
 
+// Gated delta net (https://arxiv.org/abs/2412.06464): linear attention. Instead of keys and values,
+// a layer keeps a matrix S [key_dim, value_dim] for each value head, and for every token
+//   S = decay S;  S += k (beta (v - S^T k))^T;  what it gives is S^T q
+// with decay = exp(-decay_rate softplus(a + decay_offset)) and beta = sigmoid(b). q, k and v are
+// the SiLU of a causal convolution of each of their channels; q and k have length 1 then, and q is
+// divided by sqrt(key_dim).
+struct DeltaNetSpec {
+  int key_heads = 0;
+  int value_heads = 0;  // a multiple of key_heads
+  int key_dim = 0;      // of a head's query and key
+  int value_dim = 0;    // of a head's value
+  int kernel = 0;       // inputs that the convolution sees, the token's own included
+  // Value head h uses the query and key of head h % key_heads; otherwise those of
+  // h / (value_heads / key_heads).
+  bool tiled = false;
+  std::vector<bool> linear;  // [layers]; the other layers attend
+
+  int key_head(int value_head) const {
+    return tiled ? value_head % key_heads : value_head / (value_heads / key_heads);
+  }
+  int64_t keys() const { return int64_t{key_heads} * key_dim; }
+  int64_t values() const { return int64_t{value_heads} * value_dim; }
+  int64_t channels() const { return 2 * keys() + values(); }  // of the convolution: q, k, v
+  // Numbers that a linear layer keeps for each sequence.
+  int64_t state_numbers() const { return values() * key_dim + channels() * (kernel - 1); }
+};
+
 struct ModelSpec {
   Architecture architecture = Architecture::kLlama;
   std::string architecture_name;  // "llama"
@@ -109,7 +140,9 @@ struct ModelSpec {
   float embedding_scale = 1.0f;  // of the embedding's rows
   bool tied_embedding = false;   // the head is the embedding, transposed
   bool attention_bias = false;   // Q, K, V have biases
-  bool qk_norm = false;          // RMSNorm over each head of Q and K
+  bool qk_norm = false;          // RMSNorm over each head of Q and K,
+  bool qk_norm_whole = false;    //   or over all heads together
+  bool attention_gate = false;   // the sigmoid of a projection multiplies what the heads give
   float attention_scale = 0;     // of the scores
   Activation activation = Activation::kSilu;
   RopeSpec rope;
@@ -121,17 +154,19 @@ struct ModelSpec {
 
   std::optional<MoeSpec> moe;
   std::optional<LatentAttentionSpec> latent;
+  std::optional<DeltaNetSpec> delta;
 
   std::vector<int32_t> eos_ids;  // generation ends at any of these
   int32_t bos_id = -1;           // -1: none
 
-  // Numbers that a layer caches for each token that it keeps.
+  // Numbers that a layer that attends caches for each token that it keeps.
   int64_t kv_numbers() const {
     if (latent) return int64_t{2} * latent->latent_dim + latent->rotary_dim;
     return int64_t{kv_heads} * (head_dim + value_dim);
   }
   bool slides(int layer) const { return window > 0 && !sliding.empty() && sliding[layer]; }
   bool sparse(int layer) const { return moe && moe->in_layer(layer); }
+  bool linear(int layer) const { return delta && delta->linear[layer]; }
 };
 
 }  // namespace hearth::engine

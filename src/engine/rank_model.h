@@ -40,7 +40,7 @@ struct LoadOptions {
 
 // Rows of one sequence within a step: `rows` consecutive tokens at positions `position`, `position`
 // + 1, ... REQUIRES: position is the number of tokens the slot already holds, or fewer (the rest is
-// dropped).
+// dropped); of a model with linear layers (ModelSpec::delta), which cannot drop some, that or 0.
 struct SequenceRows {
   int slot = 0;
   int position = 0;

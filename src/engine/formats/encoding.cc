@@ -39,11 +39,12 @@ int block_elements(Encoding encoding) { return geometry(encoding).elements; }
 int block_bytes(Encoding encoding) { return geometry(encoding).bytes; }
 bool has_group_scales(Encoding encoding) { return encoding >= Encoding::kF8_E4M3; }
 
-TensorView TensorView::select(int64_t first, int64_t count, int64_t step) const {
+TensorView TensorView::select(int64_t first, int64_t count, int64_t step, int64_t run) const {
   TensorView view = *this;
   view.rows = count;
-  view.first_row += first * row_step;
+  view.first_row = tensor_row(first);
   view.row_step *= step;
+  view.row_run *= run;
   return view;
 }
 
@@ -120,7 +121,7 @@ int64_t stored_bytes(const TensorView& view) {
 }
 
 std::span<const std::byte> view_bytes(const TensorView& view) {
-  const int64_t rows = view.rows == 0 ? 0 : (view.rows - 1) * view.row_step + 1;
+  const int64_t rows = view.rows == 0 ? 0 : view.tensor_row(view.rows - 1) + 1 - view.first_row;
   return view.bytes.subspan(view.first_row * row_bytes(view), rows * row_bytes(view));
 }
 

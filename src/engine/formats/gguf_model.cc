@@ -46,7 +46,11 @@ Result<void> read_sizes(const GgufFile& gguf, ModelSpec& spec) {
   };
   HEARTH_RETURN_IF_ERROR(read("block_count", 0, spec.layers));
   HEARTH_RETURN_IF_ERROR(read("embedding_length", 0, spec.hidden));
-  HEARTH_RETURN_IF_ERROR(read("feed_forward_length", 0, spec.ffn));
+  // Where all layers have experts, only their width may be there.
+  HEARTH_TRY(
+      const int64_t expert_ffn,
+      gguf.integer_or(spec.architecture_name + ".expert_feed_forward_length", 0, 0, kIntMax));
+  HEARTH_RETURN_IF_ERROR(read("feed_forward_length", expert_ffn, spec.ffn));
   HEARTH_RETURN_IF_ERROR(read("context_length", 0, spec.context));
   HEARTH_RETURN_IF_ERROR(read("attention.head_count", 0, spec.heads));
   HEARTH_RETURN_IF_ERROR(read("attention.head_count_kv", spec.heads, spec.kv_heads));

@@ -45,25 +45,27 @@ std::string_view translate(std::span<const TensorName> names, std::string_view g
 }  // namespace
 
 std::string hugging_face_name(std::string_view name, const ArchitectureCode& architecture) {
+  std::string_view layer;
+  if (name.starts_with("blk.")) {
+    name.remove_prefix(4);
+    const size_t end = name.find('.');
+    if (end == std::string_view::npos || end == 0) return {};
+    layer = name.substr(0, end);
+    name.remove_prefix(end + 1);
+    // An architecture's own names may go without a kind, and then are whole.
+    const std::string_view whole = translate(architecture.tensor_names, name);
+    if (!whole.empty()) return fmt::format("model.layers.{}.{}", layer, whole);
+  }
   const size_t dot = name.rfind('.');
   if (dot == std::string_view::npos) return {};
   const std::string_view kind = name.substr(dot);  // ".weight"
-  std::string_view stem = name.substr(0, dot);
+  const std::string_view part = name.substr(0, dot);
   if (kind != ".weight" && kind != ".bias") return {};
-  if (!stem.starts_with("blk.")) {
-    const std::string_view translated = translate(kModelNames, stem);
+  if (layer.empty()) {
+    const std::string_view translated = translate(kModelNames, part);
     return translated.empty() ? std::string() : fmt::format("{}{}", translated, kind);
   }
-  stem.remove_prefix(4);
-  const size_t end = stem.find('.');
-  if (end == std::string_view::npos || end == 0) return {};
-  const std::string_view layer = stem.substr(0, end);
-  // An architecture's own names may go without a kind, and then are whole.
-  const std::string_view part = stem.substr(end + 1);
-  const std::string_view whole = name.substr(4 + end + 1);
-  std::string_view translated = translate(architecture.tensor_names, whole);
-  if (!translated.empty()) return fmt::format("model.layers.{}.{}", layer, translated);
-  translated = translate(architecture.tensor_names, part);
+  std::string_view translated = translate(architecture.tensor_names, part);
   if (translated.empty()) translated = translate(kLayerNames, part);
   if (translated.empty()) return {};
   return fmt::format("model.layers.{}.{}{}", layer, translated, kind);

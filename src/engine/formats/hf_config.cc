@@ -165,7 +165,9 @@ Result<void> read_sizes(const JsonObject& config, ModelSpec& spec) {
   };
   HEARTH_RETURN_IF_ERROR(read("num_hidden_layers", spec.layers));
   HEARTH_RETURN_IF_ERROR(read("hidden_size", spec.hidden));
-  HEARTH_RETURN_IF_ERROR(read("intermediate_size", spec.ffn));
+  // Where all layers have experts, only their width may be there.
+  const bool plain = config.has("intermediate_size") || !config.has("moe_intermediate_size");
+  HEARTH_RETURN_IF_ERROR(read(plain ? "intermediate_size" : "moe_intermediate_size", spec.ffn));
   HEARTH_RETURN_IF_ERROR(read("num_attention_heads", spec.heads));
   HEARTH_RETURN_IF_ERROR(read("vocab_size", spec.vocab));
   HEARTH_RETURN_IF_ERROR(read("max_position_embeddings", spec.context));

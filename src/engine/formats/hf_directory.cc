@@ -1,6 +1,7 @@
 #include "engine/formats/hf_directory.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -9,6 +10,7 @@
 #include "engine/formats/hf_weights.h"
 #include "engine/formats/json.h"
 #include "engine/formats/safetensors.h"
+#include "engine/models/architecture.h"
 
 namespace hearth::engine {
 namespace {
@@ -162,6 +164,28 @@ Result<void> read_weights(const std::string& directory, const HfQuantization& qu
   return {};
 }
 
+// In a model that also sees or hears, the language model's tensors have a prefix of their own.
+Result<void> rename_language_model(const std::string& directory, TensorTable& tensors) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kPrefixes = {{
+      {"model.language_model.", "model."},
+      {"language_model.model.", "model."},
+      {"language_model.lm_head.", "lm_head."},
+  }};
+  for (const auto& [prefix, plain] : kPrefixes) {
+    for (auto next = tensors.lower_bound(prefix);
+         next != tensors.end() && next->first.starts_with(prefix);) {
+      auto node = tensors.extract(next++);
+      node.key() = std::string(plain) + node.key().substr(prefix.size());
+      const auto inserted = tensors.insert(std::move(node));
+      if (inserted.inserted) continue;
+      return Error(Code::kCorrupt, directory + ": tensor " + inserted.node.key() +
+                                       " is there with the prefix " + std::string(prefix) +
+                                       " and without");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<OpenedModel> open_hf_directory(const std::string& directory) {
@@ -182,6 +206,9 @@ Result<OpenedModel> open_hf_directory(const std::string& directory) {
 
   HEARTH_TRY(const HfQuantization quantization, quantization_of_config(config, config_path));
   HEARTH_RETURN_IF_ERROR(read_weights(directory, quantization, model));
+  HEARTH_RETURN_IF_ERROR(rename_language_model(directory, model.tensors));
+  const ArchitectureCode& code = code_of(model.spec.architecture);
+  if (code.read_tensors != nullptr) code.read_tensors(model.tensors, model.spec);
   if (!model.tensors.contains("lm_head.weight")) model.spec.tied_embedding = true;
   return model;
 }

@@ -123,6 +123,23 @@ Result<void> check_latent(const LatentAttentionSpec& latent, const std::string& 
   return {};
 }
 
+Result<void> check_delta(const ModelSpec& spec, const std::string& file) {
+  const DeltaNetSpec& delta = *spec.delta;
+  const std::array bounds = {
+      Bound{"number of linear key heads", delta.key_heads, 1024},
+      Bound{"number of linear value heads", delta.value_heads, 1024},
+      Bound{"dimension of linear keys", delta.key_dim, 1024},
+      Bound{"dimension of linear values", delta.value_dim, 1024},
+      Bound{"width of the convolution", delta.kernel, 64},
+  };
+  HEARTH_RETURN_IF_ERROR(check_bounds(bounds, file));
+  if (delta.value_heads % delta.key_heads != 0) {
+    return wrong(file, "number of linear value heads", delta.value_heads,
+                 "a multiple of the " + std::to_string(delta.key_heads) + " key heads");
+  }
+  return {};
+}
+
 Result<void> check_ids(const ModelSpec& spec, const std::string& file) {
   for (const int32_t id : spec.eos_ids) {
     if (id < 0 || id >= spec.vocab) {
@@ -170,6 +187,7 @@ Result<void> check_spec(const ModelSpec& spec, const std::string& file) {
   HEARTH_RETURN_IF_ERROR(check_ids(spec, file));
   if (spec.moe) HEARTH_RETURN_IF_ERROR(check_moe(spec, file));
   if (spec.latent) HEARTH_RETURN_IF_ERROR(check_latent(*spec.latent, file));
+  if (spec.delta) HEARTH_RETURN_IF_ERROR(check_delta(spec, file));
   const int rotary = spec.latent ? spec.latent->rotary_dim : spec.head_dim;
   HEARTH_RETURN_IF_ERROR(check_rope(spec.rope, rotary, file));
   return spec.local_rope ? check_rope(*spec.local_rope, rotary, file) : Result<void>();

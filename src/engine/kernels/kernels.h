@@ -70,6 +70,20 @@ constexpr int kPageTokens = 32;
 constexpr float kSwigluLimit = 7.0f;  // of swiglu_oss
 constexpr int kQuadBytes = 8;         // of four quantised activations
 
+// One token of the gated delta rule (DeltaNetSpec in model_spec.h) in one head:
+//   S = decay S;  S += key (beta (value - S^T key))^T;  out = S^T query
+struct DeltaRuleArgs {
+  float* state = nullptr;  // S [key_dim, value_dim]
+  int key_dim = 0;
+  int value_dim = 0;
+  const float* query = nullptr;
+  const float* key = nullptr;
+  const float* value = nullptr;
+  float decay = 0;
+  float beta = 0;
+  float* out = nullptr;  // [value_dim]
+};
+
 using Matmul = void (*)(const MatmulArgs& args);
 
 struct Kernels {
@@ -101,6 +115,8 @@ struct Kernels {
   void (*swiglu_oss)(float* gate, const float* up, int64_t n);
   // x[i] += y[i]
   void (*add)(float* x, const float* y, int64_t n);
+
+  void (*delta_rule)(const DeltaRuleArgs& args);
 
   // out[i] = round(x[i] / scale) with *scale = max |x| / 32767.
   void (*to_q16)(const float* x, int64_t n, int16_t* out, float* scale);

@@ -110,6 +110,39 @@ TEST_P(KernelsTest, Add) {
   });
 }
 
+TEST_P(KernelsTest, DeltaRule) {
+  for (const int key_dim : {1, 5, 16, 32}) {
+    for_each_length_and_misalignment([&](int value_dim, int misalign) {
+      std::vector<float> expected_state = random(key_dim * value_dim);
+      std::vector<float> expected(value_dim);
+      Misaligned state(expected_state, misalign);
+      Misaligned out(random(value_dim), (misalign + 1) % 3);
+      for (int token = 0; token < 3; ++token) {
+        const std::vector<float> query = random(key_dim);
+        const std::vector<float> key = random(key_dim, 0.5f);
+        const std::vector<float> value = random(value_dim);
+        DeltaRuleArgs args{.state = state.data(),
+                           .key_dim = key_dim,
+                           .value_dim = value_dim,
+                           .query = query.data(),
+                           .key = key.data(),
+                           .value = value.data(),
+                           .decay = 0.8f,
+                           .beta = 0.3f,
+                           .out = out.data()};
+        kernels().delta_rule(args);
+        args.state = expected_state.data();
+        args.out = expected.data();
+        reference().delta_rule(args);
+        expect_near(out.values(), expected, 1e-5f);
+        expect_near(state.values(), expected_state, 1e-5f);
+      }
+      EXPECT_TRUE(state.guards_intact());
+      EXPECT_TRUE(out.guards_intact());
+    });
+  }
+}
+
 // The integers of a tile are in each instruction set's own form: what they are, the products show.
 TEST_P(KernelsTest, Tiles) {
   for (int m = 1; m <= kTileRows; ++m) {

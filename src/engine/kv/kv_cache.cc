@@ -41,7 +41,7 @@ struct PoolSizes {
 
 PoolSizes pool_sizes(const KvShape& shape, int64_t tokens, int slots, int pass_rows) {
   const auto windows = std::count(shape.layers.begin(), shape.layers.end(), KvLayer::kWindow);
-  const auto fulls = static_cast<int64_t>(shape.layers.size()) - windows;
+  const auto fulls = std::count(shape.layers.begin(), shape.layers.end(), KvLayer::kFull);
   const int64_t layer_bytes = bytes_of_head(shape) * shape.kv_heads;
   PoolSizes sizes;
   sizes.full = {pages_for(tokens), layer_bytes * fulls};
@@ -95,7 +95,7 @@ KvCache::KvCache(KvShape shape, PagePool full, PagePool window, int slots)
       full_(std::move(full)),
       window_(std::move(window)),
       sequences_(slots) {
-  int counts[2] = {0, 0};
+  int counts[3] = {0, 0, 0};
   for (const KvLayer layer : shape_.layers) index_.push_back(counts[static_cast<int>(layer)]++);
 }
 

@@ -17,7 +17,11 @@ namespace hearth::engine {
 // than half precision does and cost the same.
 enum class KvType { kF32, kQ16 };
 
-enum class KvLayer { kFull, kWindow };
+enum class KvLayer {
+  kFull,
+  kWindow,
+  kNone  // keeps nothing here
+};
 
 struct KvShape {
   std::vector<KvLayer> layers;  // of the shard

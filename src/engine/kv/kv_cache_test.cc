@@ -38,6 +38,19 @@ TEST(KvCache, PagesFollowTheLengthUpAndDown) {
   EXPECT_EQ(cache.free_pages(), 4);
 }
 
+TEST(KvCache, LayersThatKeepNothingTakeNoRoom) {
+  KvShape mixed = kShape;
+  mixed.layers = {KvLayer::kNone, KvLayer::kFull, KvLayer::kNone, KvLayer::kFull};
+  EXPECT_EQ(KvCache::bytes_wanted(mixed, 100, 4, 64), KvCache::bytes_wanted(kShape, 100, 4, 64));
+  mixed.layers = {KvLayer::kNone};
+  EXPECT_EQ(KvCache::bytes_wanted(mixed, 100, 4, 64), 0);
+  auto none = KvCache::create(mixed, 100, 4, 64);
+  ASSERT_TRUE(none.ok());
+  const std::vector<SequenceRows> step = {{.slot = 1, .position = 0, .rows = 33}};
+  ASSERT_TRUE(none->reserve(step).ok());  // lengths are still known
+  EXPECT_EQ(none->length(1), 33);
+}
+
 TEST(KvCache, ReservationIsAllOrNothing) {
   KvCache cache = cache_of(96);
   const std::vector<SequenceRows> first = {{.slot = 0, .position = 0, .rows = 40}};

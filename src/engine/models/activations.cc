@@ -50,6 +50,16 @@ void carve_latent(Carver& carver, const ModelSpec& spec, Activations::Latent& la
   carver.take(&latent.mixed, kRows * spec.heads * dims.latent_dim);
 }
 
+void carve_delta(Carver& carver, const DeltaNetSpec& spec, Activations::Delta& delta) {
+  constexpr int64_t kRows = kPassRowsMax;
+  carver.take(&delta.q, kRows * spec.keys());
+  carver.take(&delta.k, kRows * spec.keys());
+  carver.take(&delta.v, kRows * spec.values());
+  carver.take(&delta.z, kRows * spec.values());
+  carver.take(&delta.a, kRows * spec.value_heads);
+  carver.take(&delta.b, kRows * spec.value_heads);
+}
+
 void carve_mixture(Carver& carver, const ModelSpec& spec, Activations::Mixture& mixture) {
   constexpr int64_t kRows = kPassRowsMax;
   const MoeSpec& moe = *spec.moe;
@@ -76,6 +86,7 @@ struct Widths {
       any = std::max<int64_t>(any, spec.latent->query_rank);
       alone = std::max<int64_t>({alone, spec.latent->nope_dim, spec.latent->latent_dim});
     }
+    if (spec.delta) any = std::max<int64_t>({any, spec.delta->values(), spec.delta->key_dim});
     any = round_up(std::max(any, alone), kGroup);
     alone = round_up(alone, kGroup);
   }
@@ -95,11 +106,13 @@ int64_t carve(const ModelSpec& spec, int threads, std::byte* memory, Activations
   carver.take(&a.k, rows * spec.kv_heads * spec.head_dim);
   carver.take(&a.v, rows * spec.kv_heads * spec.value_dim);
   carver.take(&a.attention, rows * spec.heads * spec.value_dim);
+  if (spec.attention_gate) carver.take(&a.attention_gate, rows * spec.heads * spec.value_dim);
   carver.take(&a.gate, rows * widths.ffn);
   carver.take(&a.up, rows * widths.ffn);
   carve_angles(carver, a.angles, spec.rope);
   if (spec.local_rope) carve_angles(carver, a.local_angles, *spec.local_rope);
   if (spec.latent) carve_latent(carver, spec, a.latent);
+  if (spec.delta) carve_delta(carver, *spec.delta, a.delta);
   if (spec.moe) carve_mixture(carver, spec, a.mixture);
   carve_tiles(carver, a.shared, rows, widths.any);
   a.threads.resize(threads);

@@ -37,9 +37,10 @@ struct Activations {
   float* q = nullptr;       // [R, heads * head_dim]
   float* k = nullptr;       // [R, kv_heads * head_dim]
   float* v = nullptr;       // [R, kv_heads * value_dim]
-  float* attention = nullptr;  // [R, heads * value_dim]
-  float* gate = nullptr;       // [R, ffn]
-  float* up = nullptr;         // [R, ffn]
+  float* attention = nullptr;       // [R, heads * value_dim]
+  float* attention_gate = nullptr;  // [R, heads * value_dim]
+  float* gate = nullptr;            // [R, ffn]
+  float* up = nullptr;              // [R, ffn]
 
   // Cosines and sines of the rows' angles, [R, rope.dimensions / 2].
   struct Angles {
@@ -55,6 +56,15 @@ struct Activations {
     float* absorbed = nullptr;   // [R, heads * (latent_dim + rotary_dim)], queries over these
     float* mixed = nullptr;      // [R, heads * latent_dim], what they attended to
   } latent;
+
+  struct Delta {
+    float* q = nullptr;  // [R, key_heads * key_dim]
+    float* k = nullptr;  // [R, key_heads * key_dim]
+    float* v = nullptr;  // [R, value_heads * value_dim]
+    float* z = nullptr;  // [R, value_heads * value_dim], then what the layer gives
+    float* a = nullptr;  // [R, value_heads]
+    float* b = nullptr;  // [R, value_heads]
+  } delta;
 
   struct Mixture {
     float* normed = nullptr;         // [R, hidden]

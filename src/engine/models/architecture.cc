@@ -6,8 +6,9 @@
 namespace hearth::engine {
 namespace {
 
-constexpr std::array kArchitectures = {&kLlama,      &kQwen2,  &kQwen2Moe, &kQwen3,   &kQwen3Moe,
-                                       &kDeepseekV3, &kGptOss, &kGemma3,   &kGlm4Moe, &kPhi3};
+constexpr std::array kArchitectures = {
+    &kLlama,  &kQwen2,   &kQwen2Moe, &kQwen3,     &kQwen3Moe,  &kDeepseekV3, &kGptOss,
+    &kGemma3, &kGlm4Moe, &kPhi3,     &kMinimaxM2, &kQwen3Next, &kQwen35,     &kQwen35Moe};
 
 using Names = std::span<const std::string_view> ArchitectureCode::*;
 

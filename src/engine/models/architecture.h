@@ -9,6 +9,7 @@
 
 #include "engine/formats/gguf.h"
 #include "engine/formats/json.h"
+#include "engine/formats/tensor_table.h"
 #include "engine/model_spec.h"
 #include "engine/models/blocks.h"
 #include "engine/models/weights.h"
@@ -34,6 +35,8 @@ struct ArchitectureCode {
   // write them. Errors as ModelFiles::open.
   Result<void> (*read_config)(const JsonObject& config, ModelSpec& spec);
   Result<void> (*read_gguf)(const GgufFile& gguf, ModelSpec& spec);
+  // What only a Hugging Face directory's tensors tell; null: nothing.
+  void (*read_tensors)(const TensorTable& tensors, ModelSpec& spec);
 
   // Names the layer's tensors to the loader.
   Result<void> (*load_layer)(WeightLoader& loader, const ModelSpec& spec, int layer,
@@ -52,6 +55,10 @@ extern const ArchitectureCode kGptOss;
 extern const ArchitectureCode kGemma3;
 extern const ArchitectureCode kGlm4Moe;
 extern const ArchitectureCode kPhi3;
+extern const ArchitectureCode kMinimaxM2;
+extern const ArchitectureCode kQwen3Next;
+extern const ArchitectureCode kQwen35;
+extern const ArchitectureCode kQwen35Moe;
 
 const ArchitectureCode& code_of(Architecture architecture);
 // Null if no architecture has that name.

@@ -18,8 +18,15 @@ void grouped_query_attention(Pass& pass, const LayerWeights& w, int layer) {
   pass.multiply(h, {{.matrix = &w.q, .out = a.q, .bias = &w.q_bias},
                     {.matrix = &w.k, .out = a.k, .bias = &w.k_bias},
                     {.matrix = &w.v, .out = a.v, .bias = &w.v_bias}});
+  if (spec.attention_gate) pass.multiply(h, {{.matrix = &w.gate, .out = a.attention_gate}});
   pass.barrier();
-  if (spec.qk_norm) pass.norm_heads(w.q_norm, w.k_norm);
+  if (spec.qk_norm_whole) {
+    pass.norm_rows(a.q, w.q_norm);
+    pass.norm_rows(a.k, w.k_norm);
+    pass.barrier();
+  } else if (spec.qk_norm) {
+    pass.norm_heads(w.q_norm, w.k_norm);
+  }
   pass.rotate_heads(layer);
   pass.store_keys_and_values(layer);
   pass.barrier();
@@ -29,7 +36,8 @@ void grouped_query_attention(Pass& pass, const LayerWeights& w, int layer) {
                       .kv_heads = spec.kv_heads,
                       .key_dim = spec.head_dim,
                       .value_dim = spec.value_dim,
-                      .sinks = &w.sinks});
+                      .sinks = &w.sinks,
+                      .gates = spec.attention_gate ? a.attention_gate : nullptr});
   pass.barrier();
   const bool normed = !w.attention_out_norm.empty();
   pass.multiply(

@@ -10,13 +10,17 @@ namespace hearth::engine {
 
 // Grouped-query attention (https://arxiv.org/abs/2305.13245):
 //   x += O attention(rope(norm(Q h + b)), rope(norm(K h + b)), V h + b) + b,  h = norm(x)
-// with the biases, head norms, sinks and the norm of the output that the weights have. `layer`
+// with the biases, norms, sinks, gates and the norm of the output that the weights have. `layer`
 // counts from the shard's first.
 void grouped_query_attention(Pass& pass, const LayerWeights& w, int layer);
 
 // Multi-head latent attention in its absorbed form (LatentAttentionSpec): queries are carried into
 // the latent space, so that all heads attend over the one cached vector a token.
 void latent_attention(Pass& pass, const LayerWeights& w, int layer);
+
+// Gated delta net (DeltaNetSpec):
+//   x += out (norm(S^T q) * silu(z)),  q, k, v, z, a, b = projections of h = norm(x)
+void gated_delta_net(Pass& pass, const LayerWeights& w, int layer);
 
 // x += down (activation(gate h) * up h), h = norm(x)
 void feed_forward(Pass& pass, const LayerWeights& w);

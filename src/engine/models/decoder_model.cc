@@ -44,15 +44,27 @@ Result<void> check_options(const ModelSpec& spec, const LoadOptions& options) {
   return {};
 }
 
-Result<void> check_memory(int64_t weights, int64_t kv, int64_t kv_tokens, int64_t activations) {
-  const int64_t wanted = weights + kv + activations;
+// What the shard needs, in bytes.
+struct Needs {
+  int64_t weights = 0;
+  int64_t kv = 0;
+  int64_t states = 0;
+  int64_t activations = 0;
+};
+
+Result<void> check_memory(const Needs& needs, int64_t kv_tokens, int slots) {
+  const int64_t wanted = needs.weights + needs.kv + needs.states + needs.activations;
   const int64_t available = available_memory();
   if (wanted <= available) return {};
-  return Error(Code::kResourceExhausted,
-               "the shard needs " + format_bytes(wanted) + " (" + format_bytes(weights) +
-                   " weights, " + format_bytes(kv) + " KV cache of " + std::to_string(kv_tokens) +
-                   " tokens, " + format_bytes(activations) + " work space) and " +
-                   format_bytes(available) + " are available");
+  const std::string states = needs.states == 0 ? ""
+                                               : ", " + format_bytes(needs.states) + " states of " +
+                                                     std::to_string(slots) + " sequences";
+  return Error(Code::kResourceExhausted, "the shard needs " + format_bytes(wanted) + " (" +
+                                             format_bytes(needs.weights) + " weights, " +
+                                             format_bytes(needs.kv) + " KV cache of " +
+                                             std::to_string(kv_tokens) + " tokens" + states + ", " +
+                                             format_bytes(needs.activations) + " work space) and " +
+                                             format_bytes(available) + " are available");
 }
 
 KvShape kv_shape(const ModelSpec& spec, const Shard& shard, Precision precision) {
@@ -67,9 +79,19 @@ KvShape kv_shape(const ModelSpec& spec, const Shard& shard, Precision precision)
     shape.value_dim = spec.latent->latent_dim;
   }
   for (int layer = shard.layer_begin; layer < shard.layer_end; ++layer) {
-    shape.layers.push_back(spec.slides(layer) ? KvLayer::kWindow : KvLayer::kFull);
+    shape.layers.push_back(spec.linear(layer)   ? KvLayer::kNone
+                           : spec.slides(layer) ? KvLayer::kWindow
+                                                : KvLayer::kFull);
   }
   return shape;
+}
+
+int linear_layers(const ModelSpec& spec, const Shard& shard) {
+  int count = 0;
+  for (int layer = shard.layer_begin; layer < shard.layer_end; ++layer) {
+    count += spec.linear(layer) ? 1 : 0;
+  }
+  return count;
 }
 
 }  // namespace
@@ -104,6 +126,7 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
                      .rope_frequencies = model->rope_frequencies_,
                      .local_rope_frequencies = model->local_rope_frequencies_,
                      .kv = model->kv_.get(),
+                     .recurrent = model->recurrent_.get(),
                      .activations = &model->activations_};
   return std::unique_ptr<RankModel>(std::move(model));
 }
@@ -114,15 +137,44 @@ Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptio
   HEARTH_RETURN_IF_ERROR(collect_weights(loader, spec_, shard_, weights_));
   const KvShape shape = kv_shape(spec_, shard_, options.precision);
   const int slots = options.sequences_max;
-  HEARTH_RETURN_IF_ERROR(check_memory(loader.bytes(),
-                                      KvCache::bytes_wanted(shape, kv_tokens, slots, kPassRowsMax),
-                                      kv_tokens, Activations::bytes_wanted(spec_, threads())));
+  const int linear = linear_layers(spec_, shard_);
+  const Needs needs{
+      .weights = loader.bytes(),
+      .kv = KvCache::bytes_wanted(shape, kv_tokens, slots, kPassRowsMax),
+      .states = spec_.delta ? RecurrentState::bytes_wanted(*spec_.delta, linear, slots) : 0,
+      .activations = Activations::bytes_wanted(spec_, threads())};
+  HEARTH_RETURN_IF_ERROR(check_memory(needs, kv_tokens, slots));
   HEARTH_TRY(KvCache kv, KvCache::create(shape, kv_tokens, slots, kPassRowsMax));
   kv_ = std::make_unique<KvCache>(std::move(kv));
+  if (spec_.delta) {
+    HEARTH_TRY(RecurrentState states, RecurrentState::create(*spec_.delta, linear, slots));
+    recurrent_ = std::make_unique<RecurrentState>(std::move(states));
+  }
   HEARTH_TRY(weights_.memory, loader.pack(*pool_, options.progress));
   HEARTH_RETURN_IF_ERROR(files.check_intact());
   if (last() && first() && spec_.tied_embedding) weights_.head = weights_.embedding;
   return {};
+}
+
+Result<void> DecoderModel::check_position(const SequenceRows& sequence) const {
+  const int held = kv_->length(sequence.slot);
+  const int earliest = spec_.delta ? held : kv_->earliest_position(sequence.slot);
+  const auto refuse = [&](const std::string& why) {
+    return invalid("position " + std::to_string(sequence.position) + " of slot " +
+                   std::to_string(sequence.slot) + why);
+  };
+  if (sequence.position < 0 || sequence.position > held) {
+    return refuse(", which holds " + std::to_string(held) + " tokens");
+  }
+  if (sequence.position > 0 && sequence.position < earliest) {
+    return refuse(spec_.delta ? ": its linear layers cannot go back from " + std::to_string(held)
+                              : ": its window layers have forgotten what precedes " +
+                                    std::to_string(earliest));
+  }
+  const int64_t end = int64_t{sequence.position} + sequence.rows;
+  if (end <= spec_.context) return {};
+  return invalid("a sequence of " + std::to_string(end) + " tokens exceeds the context of " +
+                 std::to_string(spec_.context));
 }
 
 Result<void> DecoderModel::check_sequences(const StepRows& step, int64_t* rows) const {
@@ -139,21 +191,7 @@ Result<void> DecoderModel::check_sequences(const StepRows& step, int64_t* rows) 
       return invalid("slot " + std::to_string(slot) + " has " + std::to_string(sequence.rows) +
                      " rows");
     }
-    if (sequence.position < 0 || sequence.position > kv_->length(slot)) {
-      return invalid("position " + std::to_string(sequence.position) + " of slot " +
-                     std::to_string(slot) + ", which holds " + std::to_string(kv_->length(slot)) +
-                     " tokens");
-    }
-    if (sequence.position > 0 && sequence.position < kv_->earliest_position(slot)) {
-      return invalid("position " + std::to_string(sequence.position) + " of slot " +
-                     std::to_string(slot) + ": its window layers have forgotten what precedes " +
-                     std::to_string(kv_->earliest_position(slot)));
-    }
-    const int64_t end = int64_t{sequence.position} + sequence.rows;
-    if (end > spec_.context) {
-      return invalid("a sequence of " + std::to_string(end) + " tokens exceeds the context of " +
-                     std::to_string(spec_.context));
-    }
+    HEARTH_RETURN_IF_ERROR(check_position(sequence));
     *rows += sequence.rows;
   }
   if (*rows == 0) return invalid("a step without rows");

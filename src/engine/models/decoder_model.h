@@ -39,6 +39,7 @@ class DecoderModel final : public RankModel {
   bool first() const { return shard_.first(); }
   bool last() const { return shard_.last(spec_.layers); }
   Result<void> load_weights(const ModelFiles& files, const LoadOptions& options, int64_t kv_tokens);
+  Result<void> check_position(const SequenceRows& sequence) const;
   Result<void> check_sequences(const StepRows& step, int64_t* rows) const;
   Result<void> check_step(const StepRows& step, std::span<const float> hidden_in,
                           std::span<float> hidden_out, std::span<float> logits) const;
@@ -61,6 +62,7 @@ class DecoderModel final : public RankModel {
   std::vector<double> rope_frequencies_;
   std::vector<double> local_rope_frequencies_;
   std::unique_ptr<KvCache> kv_;
+  std::unique_ptr<RecurrentState> recurrent_;  // of models with linear layers
   Activations activations_;
   PassContext context_;
   std::unique_ptr<ThreadPool> pool_;  // last: its threads use all of the above

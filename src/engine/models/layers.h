@@ -14,7 +14,7 @@ std::string layer_prefix(int layer);
 // The norms before both halves of a layer.
 Result<void> load_norms(WeightLoader& loader, const ModelSpec& spec, int layer, LayerWeights& w);
 
-// Q, K, V and O with the biases and head norms that the spec has.
+// Q, K, V and O with the biases, norms and gates that the spec has.
 Result<void> load_attention(WeightLoader& loader, const ModelSpec& spec, int layer,
                             LayerWeights& w);
 
@@ -22,9 +22,17 @@ Result<void> load_attention(WeightLoader& loader, const ModelSpec& spec, int lay
 Result<void> load_feed_forward(WeightLoader& loader, const std::string& prefix, int64_t hidden,
                                int64_t width, FeedForwardWeights& w);
 
-// The experts PREFIX0.gate_proj and so on, or stacked.
+// What the matrices of an expert are called.
+struct ExpertNames {
+  const char* gate = "gate_proj.weight";
+  const char* up = "up_proj.weight";
+  const char* down = "down_proj.weight";
+};
+
+// The experts PREFIX0.gate_proj and so on; or each kind stacked in one tensor, gate and up together
+// or apart.
 Result<void> load_experts(WeightLoader& loader, const std::string& prefix, const ModelSpec& spec,
-                          MixtureWeights& w);
+                          MixtureWeights& w, const ExpertNames& names = {});
 
 // All tensors of a shard. Errors as WeightLoader's.
 Result<void> collect_weights(WeightLoader& loader, const ModelSpec& spec, const Shard& shard,

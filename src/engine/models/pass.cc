@@ -250,6 +250,21 @@ void Pass::norm_heads(const std::vector<float>& q_norm, const std::vector<float>
   });
 }
 
+void Pass::norm_rows(float* x, const std::vector<float>& weight) {
+  const auto width = static_cast<int64_t>(weight.size());
+  const Range range = part(rows());
+  for (int64_t r = range.begin; r < range.end; ++r) {
+    float* row = x + r * width;
+    kernels().rms_norm(row, weight.data(), width, spec().norm_epsilon, row);
+  }
+}
+
+int Pass::linear_index(int layer) const {
+  int index = 0;
+  for (int i = 0; i < layer; ++i) index += spec().linear(context_.first_layer + i) ? 1 : 0;
+  return index;
+}
+
 void Pass::rotate(int64_t row, int layer, float* x) {
   const bool local = spec().local_rope && slides(layer);
   const RopeSpec& rope = local ? *spec().local_rope : spec().rope;
@@ -347,6 +362,11 @@ void Pass::attend_tile(int layer, const Attention& attention, const Segment& seg
           .pool = context_.kv->pool(layer, kv_head),
           .table = context_.kv->table(layer, segment.slot),
           .page_bytes = context_.kv->page_bytes(layer)});
+  if (attention.gates == nullptr) return;
+  for (int i = 0; i < count; ++i) {
+    const float* gate = attention.gates + (outputs[i] - attention.out);
+    for (int d = 0; d < attention.value_dim; ++d) outputs[i][d] /= 1 + std::exp(-gate[d]);
+  }
 }
 
 void Pass::activate(float* gate, const float* up, int64_t row_count, int64_t width, int64_t begin,

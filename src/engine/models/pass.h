@@ -9,6 +9,7 @@
 
 #include "engine/kernels/kernels.h"
 #include "engine/kv/kv_cache.h"
+#include "engine/kv/recurrent_state.h"
 #include "engine/models/activations.h"
 #include "engine/models/weights.h"
 #include "engine/rank_model.h"
@@ -25,6 +26,7 @@ struct PassContext {
   std::span<const double> rope_frequencies;        // [rope.dimensions / 2]
   std::span<const double> local_rope_frequencies;  // of local_rope, or empty
   KvCache* kv = nullptr;
+  const RecurrentState* recurrent = nullptr;  // of models with linear layers
   Activations* activations = nullptr;
 };
 
@@ -76,6 +78,8 @@ struct Attention {
   int key_dim = 0;
   int value_dim = 0;
   const std::vector<float>* sinks = nullptr;  // [heads], or empty
+  const float* gates =
+      nullptr;  // [rows, heads * value_dim], or null: a sigmoid that multiplies out
 };
 
 class Pass {
@@ -88,6 +92,10 @@ class Pass {
   Activations& activations() { return *context_.activations; }
   Activations::Private& own() { return activations().threads[worker_.index()]; }
   int rows() const { return rows_.rows; }
+  const std::vector<Segment>& segments() const { return rows_.segments; }
+  const RecurrentState& recurrent() const { return *context_.recurrent; }
+  // A linear layer's number among the shard's linear layers.
+  int linear_index(int layer) const;
   // This worker's part of [0, total), and of all.
   Range part(int64_t total) const { return worker_.part(total); }
   int workers() const { return worker_.count(); }
@@ -125,6 +133,8 @@ class Pass {
   // x[r] += RMSNorm(y[r]), rows of the residual stream's width.
   void add_normed(float* x, const float* y, const std::vector<float>& weight);
 
+  // RMSNorm of rows, in place.
+  void norm_rows(float* x, const std::vector<float>& weight);
   // Norms, rotates and stores one head group (a KV head and the query heads that read it) at a
   // time; all three give a worker the same groups.
   void norm_heads(const std::vector<float>& q_norm, const std::vector<float>& k_norm);

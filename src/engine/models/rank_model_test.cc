@@ -1,5 +1,5 @@
-// Whole models against logits that Hugging Face transformers computed in float32 (tests/golden), on
-// every instruction set that this machine supports.
+// Whole models against logits that Hugging Face transformers computed in float32, or
+// tests/golden/make by the same definitions, on every instruction set that this machine supports.
 #include "engine/rank_model.h"
 
 #include <gtest/gtest.h>
@@ -21,8 +21,9 @@ namespace {
 
 struct Reference {
   const char* name;
-  const char* model;   // under tests/golden
-  const char* golden;  // under tests/golden
+  const char* model;      // under tests/golden
+  const char* golden;     // under tests/golden
+  int64_t kv_tokens = 0;  // of LoadOptions: the capacity by which LongRoPE chooses its factors
 };
 
 constexpr Reference kReferences[] = {
@@ -47,6 +48,20 @@ constexpr Reference kReferences[] = {
     {"gemma3_text_gguf", "gguf/gemma3_text.gguf", "models/gemma3_text/golden.safetensors"},
     {"glm4_moe_gguf", "gguf/glm4_moe.gguf", "models/glm4_moe/golden.safetensors"},
     {"phi3_gguf", "gguf/phi3.gguf", "models/phi3/golden.safetensors"},
+    {"qwen2_moe", "models/qwen2_moe", "models/qwen2_moe/golden.safetensors"},
+    {"minimax_m2", "models/minimax_m2", "models/minimax_m2/golden.safetensors"},
+    {"qwen3_next", "models/qwen3_next", "models/qwen3_next/golden.safetensors"},
+    {"qwen3_5", "models/qwen3_5", "models/qwen3_5/golden.safetensors"},
+    {"qwen3_5_moe", "models/qwen3_5_moe", "models/qwen3_5_moe/golden.safetensors"},
+    {"qwen2_moe_gguf", "gguf/qwen2_moe.gguf", "models/qwen2_moe/golden.safetensors"},
+    {"minimax_m2_gguf", "gguf/minimax_m2.gguf", "models/minimax_m2/golden.safetensors"},
+    {"qwen3_next_gguf", "gguf/qwen3_next.gguf", "models/qwen3_next/golden.safetensors"},
+    {"qwen3_5_gguf", "gguf/qwen3_5.gguf", "models/qwen3_5/golden.safetensors"},
+    {"qwen3_5_moe_gguf", "gguf/qwen3_5_moe.gguf", "models/qwen3_5_moe/golden.safetensors"},
+    {"llama_linear", "models/llama_linear", "models/llama_linear/golden.safetensors"},
+    {"qwen2_yarn", "models/qwen2_yarn", "models/qwen2_yarn/golden.safetensors"},
+    {"phi3_longrope", "models/phi3_longrope", "models/phi3_longrope/golden.safetensors", 192},
+    {"phi3_longrope_long", "models/phi3_longrope", "models/phi3_longrope/golden-long.safetensors"},
     {"F16", "encodings/llama-F16.gguf", "encodings/llama-F16.golden.safetensors"},
     {"BF16", "encodings/llama-BF16.gguf", "encodings/llama-BF16.golden.safetensors"},
     {"Q4_0", "encodings/llama-Q4_0.gguf", "encodings/llama-Q4_0.golden.safetensors"},
@@ -212,14 +227,20 @@ class GoldenTest : public testing::TestWithParam<std::tuple<Reference, std::stri
  protected:
   const Reference& reference() const { return std::get<0>(GetParam()); }
   std::string_view isa() const { return std::get<1>(GetParam()); }
+  std::unique_ptr<RankModel> load_model(LoadOptions options) const {
+    options.kv_tokens = reference().kv_tokens;
+    return load(reference().model, options, isa());
+  }
   const Golden golden_ = read_golden(reference());
 };
 
 TEST_P(GoldenTest, ExactPrecisionMatchesTheReference) {
-  const auto model = load(reference().model, {.precision = Precision::kExact, .threads = 2}, isa());
+  const auto model = load_model({.precision = Precision::kExact, .threads = 2});
   EXPECT_EQ(model->isa(), isa());
   std::vector<float> logits = prefill(*model, golden_.ids);
-  EXPECT_LE(max_difference(logits, golden_.logits), 2e-3f);
+  const float difference = max_difference(logits, golden_.logits);
+  EXPECT_LE(difference, 2e-3f);
+  RecordProperty("difference", std::to_string(difference));
 
   std::vector<int32_t> greedy;
   const size_t vocab = model->spec().vocab;
@@ -233,7 +254,7 @@ TEST_P(GoldenTest, ExactPrecisionMatchesTheReference) {
 }
 
 TEST_P(GoldenTest, DefaultPrecisionIsClose) {
-  const auto model = load(reference().model, {.threads = 2}, isa());
+  const auto model = load_model({.threads = 2});
   const Agreement result =
       agreement(golden_.logits, prefill(*model, golden_.ids), static_cast<int>(golden_.ids.size()));
   EXPECT_LE(result.divergence, 2e-3);
@@ -243,13 +264,11 @@ TEST_P(GoldenTest, DefaultPrecisionIsClose) {
 
 TEST_P(GoldenTest, APipelineOfTwoGivesTheBitsOfOne) {
   for (const Precision precision : {Precision::kExact, Precision::kDefault}) {
-    const auto whole = load(reference().model, {.precision = precision, .threads = 2}, isa());
+    const auto whole = load_model({.precision = precision, .threads = 2});
     for (int cut = 1; cut < whole->spec().layers; ++cut) {
-      const auto front =
-          load(reference().model, {.shard = {0, cut}, .precision = precision, .threads = 1}, isa());
+      const auto front = load_model({.shard = {0, cut}, .precision = precision, .threads = 1});
       const auto back =
-          load(reference().model,
-               {.shard = {cut, whole->spec().layers}, .precision = precision, .threads = 2}, isa());
+          load_model({.shard = {cut, whole->spec().layers}, .precision = precision, .threads = 2});
       whole->release(0);
       EXPECT_EQ(run({front.get(), back.get()}, golden_.ids, {17, 1, 5}),
                 run({whole.get()}, golden_.ids, {17, 1, 5}));
@@ -260,15 +279,14 @@ TEST_P(GoldenTest, APipelineOfTwoGivesTheBitsOfOne) {
 }
 
 TEST_P(GoldenTest, ExactBitsDependNeitherOnStepsNorOnCompanyNorOnThreads) {
-  const auto model = load(reference().model, {.precision = Precision::kExact, .threads = 2}, isa());
+  const auto model = load_model({.precision = Precision::kExact, .threads = 2});
   const std::vector<float> expected = prefill(*model, golden_.ids);
   EXPECT_EQ(run({model.get()}, golden_.ids, {1}), expected);
   EXPECT_EQ(run({model.get()}, golden_.ids, {3, 9, 2, 8}), expected);
   EXPECT_EQ(run({model.get()}, golden_.ids, {static_cast<int>(golden_.ids.size()) - 1, 1}),
             expected);
   for (const int threads : {1, 3}) {
-    const auto other =
-        load(reference().model, {.precision = Precision::kExact, .threads = threads}, isa());
+    const auto other = load_model({.precision = Precision::kExact, .threads = threads});
     EXPECT_EQ(other->threads(), threads);
     EXPECT_EQ(prefill(*other, golden_.ids), expected);
   }
@@ -342,6 +360,37 @@ TEST(RankModel, RewindingForgetsTheRest) {
   const auto again = run_step({model.get()}, {{.slot = 0, .position = 30, .rows = 40}},
                               std::span(tokens).subspan(30));
   EXPECT_TRUE(std::equal(again.begin(), again.end(), expected.begin() + 30 * vocab));
+}
+
+// A model most of whose layers are linear: their state has no past to return to.
+TEST(RankModel, LinearLayersGoOnOrStartAnew) {
+  const auto model = load("models/qwen3_5", {.precision = Precision::kExact, .threads = 2});
+  const std::vector<int32_t> tokens = all_rows(40);
+  const std::vector<float> whole = prefill(*model, tokens);
+  const size_t vocab = model->spec().vocab;
+  const std::vector<int32_t> next = {7};
+  const std::vector<int32_t> wanted = {0};
+  for (const int position : {1, 20, 39, 41}) {
+    std::vector<float> logits(vocab);
+    const std::vector<SequenceRows> sequences = {{.slot = 0, .position = position, .rows = 1}};
+    const auto done = model->forward({sequences, next, wanted}, {}, {}, logits);
+    ASSERT_FALSE(done.ok());
+    EXPECT_EQ(done.error().code(), Code::kInvalidArgument);
+  }
+  // As if nothing had been asked; then anew, in the same slot and in one that was given back.
+  const auto after = run_step({model.get()}, {{.slot = 0, .position = 40, .rows = 1}}, next);
+  EXPECT_EQ(prefill(*model, tokens), whole);
+  EXPECT_EQ(run_step({model.get()}, {{.slot = 0, .position = 40, .rows = 1}}, next), after);
+  model->release(0);
+  EXPECT_EQ(prefill(*model, tokens), whole);
+}
+
+TEST(RankModel, LinearLayersCarryAcrossPasses) {
+  const auto model = load("models/qwen3_next", {.precision = Precision::kExact, .threads = 2});
+  std::vector<int32_t> tokens(700);
+  for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<int32_t>(i * 7 % 320);
+  const std::vector<float> whole = prefill(*model, tokens);
+  EXPECT_EQ(run({model.get()}, tokens, {511, 3, 186}), whole);
 }
 
 // Calls forward with a step that must be refused, on a model whose slot 0 holds three tokens, and

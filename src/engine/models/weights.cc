@@ -76,6 +76,18 @@ Result<void> WeightLoader::rows(const std::string& name, int64_t rows, int64_t c
   return {};
 }
 
+Result<void> WeightLoader::numbers(const std::string& name, int64_t count,
+                                   std::vector<float>* out) {
+  HEARTH_TRY(const TensorView view, files_.tensor(name));
+  // A product that does not overflow: both factors were checked against the file's size.
+  if (view.rows * view.columns != count) {
+    return Error(Code::kCorrupt, files_.path() + ": tensor " + name + " is " +
+                                     shape_text(view.rows, view.columns) + ", expected " +
+                                     std::to_string(count) + " numbers");
+  }
+  return rows(name, view.rows, view.columns, out);
+}
+
 Result<void> WeightLoader::norm(const std::string& name, int64_t size, std::vector<float>* out) {
   HEARTH_RETURN_IF_ERROR(vector(name, size, out));
   if (files_.spec().norm_plus_one) {
@@ -92,7 +104,7 @@ Result<void> WeightLoader::matrix(const std::string& name, int64_t rows, int64_t
 Result<void> WeightLoader::part(const std::string& name, int64_t rows, int64_t columns,
                                 Choice choice, PackedMatrix* out) {
   HEARTH_TRY(const TensorView view, find(name, rows, columns));
-  const TensorView chosen = view.select(choice.first, choice.count, choice.step);
+  const TensorView chosen = view.select(choice.first, choice.count, choice.step, choice.run);
   note(name, chosen, columns);
   const Encoding encoding = packed_encoding(chosen, quantize_of(name, quantize_));
   const bool requantise = encoding != chosen.encoding;
@@ -106,7 +118,7 @@ Result<void> WeightLoader::part(const std::string& name, int64_t rows, int64_t c
 Result<void> WeightLoader::transposed(const std::string& name, int64_t rows, int64_t columns,
                                       Choice inputs, Choice outputs, PackedMatrix* out) {
   HEARTH_TRY(const TensorView view, find(name, rows, columns));
-  const TensorView chosen = view.select(inputs.first, inputs.count, inputs.step);
+  const TensorView chosen = view.select(inputs.first, inputs.count, inputs.step, inputs.run);
   note(name, chosen, outputs.count);
   *out = transposed_geometry(chosen, outputs);
   add_job(chosen, outputs, false, out);

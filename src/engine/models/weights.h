@@ -33,6 +33,18 @@ struct MixtureWeights {
   PackedMatrix shared_gate;                 // [1, hidden]: the shared experts' weight
 };
 
+// Gated delta net (DeltaNetSpec).
+struct DeltaNetWeights {
+  PackedMatrix q, k;                // [key_heads * key_dim, hidden]
+  PackedMatrix v, z;                // [value_heads * value_dim, hidden]
+  PackedMatrix a, b;                // [value_heads, hidden]
+  std::vector<float> convolution;   // [kernel, channels], the oldest input's taps first
+  std::vector<float> decay_rate;    // [value_heads]
+  std::vector<float> decay_offset;  // [value_heads], of a
+  std::vector<float> norm;          // [value_dim]
+  PackedMatrix out;                 // [hidden, value_heads * value_dim]
+};
+
 // One decoder layer. What an architecture does not have stays empty.
 struct LayerWeights {
   std::vector<float> attention_norm;                  // [hidden]
@@ -40,8 +52,9 @@ struct LayerWeights {
   PackedMatrix k;                                     // [kv_heads * head_dim, hidden]
   PackedMatrix v;                                     // [kv_heads * value_dim, hidden]
   std::vector<float> q_bias, k_bias, v_bias, o_bias;  // one per row of q, k, v, o
-  std::vector<float> q_norm, k_norm;                  // [head_dim]
+  std::vector<float> q_norm, k_norm;                  // [head_dim], or one per row of q, k
   std::vector<float> sinks;                           // [heads]
+  PackedMatrix gate;                                  // [heads * value_dim, hidden]
   PackedMatrix o;                                     // [hidden, heads * value_dim]
   std::vector<float> attention_out_norm;              // [hidden]
 
@@ -52,6 +65,8 @@ struct LayerWeights {
   std::vector<float> latent_norm;             // [latent_dim]
   std::vector<PackedMatrix> keys_to_latent;   // [heads] of [latent_dim, nope_dim]
   std::vector<PackedMatrix> latent_to_value;  // [heads] of [value_dim, latent_dim]
+
+  DeltaNetWeights delta;  // of a linear layer, instead of attention
 
   std::vector<float> ffn_norm;      // [hidden]
   FeedForwardWeights ffn;           // of a plain layer
@@ -88,6 +103,8 @@ class WeightLoader {
   Result<void> vector(const std::string& name, int64_t size, std::vector<float>* out);
   Result<void> rows(const std::string& name, int64_t rows, int64_t columns,
                     std::vector<float>* out);
+  // Reads `count` numbers in whatever shape.
+  Result<void> numbers(const std::string& name, int64_t count, std::vector<float>* out);
   // A norm's weights, plus 1 where the spec says so.
   Result<void> norm(const std::string& name, int64_t size, std::vector<float>* out);
   // Notes a matrix for pack().

@@ -133,7 +133,7 @@ int8_t read_iq4_scale(const std::byte* block, int i) {
 
 const std::byte* file_row(const TensorView& view, int64_t row) {
   const int64_t bytes = view.columns / block_elements(view.encoding) * block_bytes(view.encoding);
-  return view.bytes.data() + (view.first_row + row * view.row_step) * bytes;
+  return view.bytes.data() + view.tensor_row(row) * bytes;
 }
 
 void read_codes(const TensorView& view, int64_t row, int64_t group, uint8_t (&codes)[32]) {
@@ -230,7 +230,7 @@ BlockScales read_block_scales(Encoding encoding, const std::byte* block) {
 }
 
 GroupScaleRow::GroupScaleRow(const TensorView& view, int64_t row) : groups_(view.groups) {
-  const int64_t tensor_row = view.first_row + row * view.row_step;
+  const int64_t tensor_row = view.tensor_row(row);
   const int64_t per_row = (view.columns + groups_.columns - 1) / groups_.columns;
   width_ = view.encoding == Encoding::kMXFP4Split ? 1 : groups_.type == Encoding::kF32 ? 4 : 2;
   first_group_ = tensor_row / groups_.rows * per_row;

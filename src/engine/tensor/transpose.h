@@ -7,11 +7,13 @@
 
 namespace hearth::engine {
 
-// Rows or columns of a tensor: `count` of them, every `step`-th from `first` on.
+// Rows or columns of a tensor: `count` of them, in runs of `run` neighbours at every `step`-th
+// place from `first` on.
 struct Choice {
   int64_t first = 0;
   int64_t count = 0;
   int64_t step = 1;
+  int64_t run = 1;  // of rows; columns have no runs
 };
 
 // The geometry of the view's columns `outputs` as rows, with no data yet: BF16 if the view is, else

@@ -8,6 +8,7 @@
 #include "engine/kernels/generic/rows.h"
 
 #include "engine/kernels/generic/attention.h"
+#include "engine/kernels/generic/delta_rule.h"
 #include "engine/kernels/tables.h"
 
 namespace hearth::engine::kernels {
@@ -26,6 +27,7 @@ const Kernels kAvx2Kernels = {
     .gelu_mul = gelu_mul,
     .swiglu_oss = swiglu_oss,
     .add = add_rows,
+    .delta_rule = delta_rule,
     .to_q16 = to_q16,
     .attention_f32 = attention<PageF32>,
     .attention_q16 = attention<PageQ16>,

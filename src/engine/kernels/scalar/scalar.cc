@@ -104,6 +104,22 @@ void add(float* x, const float* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] += y[i];
 }
 
+void delta_rule(const DeltaRuleArgs& args) {
+  for (int j = 0; j < args.value_dim; ++j) {
+    float* state = args.state + j;
+    float known = 0;  // what the state holds for the key
+    for (int i = 0; i < args.key_dim; ++i) known += state[i * args.value_dim] * args.key[i];
+    const float change = args.beta * (args.value[j] - args.decay * known);
+    float out = 0;
+    for (int i = 0; i < args.key_dim; ++i) {
+      float& s = state[i * args.value_dim];
+      s = args.decay * s + args.key[i] * change;
+      out += s * args.query[i];
+    }
+    args.out[j] = out;
+  }
+}
+
 // Dimension d of the key and the value of a page's token t.
 template <class Number>
 struct Page {
@@ -179,6 +195,7 @@ const Kernels kScalarKernels = {
     .gelu_mul = gelu_mul,
     .swiglu_oss = swiglu_oss,
     .add = add,
+    .delta_rule = delta_rule,
     .to_q16 = to_q16,
     .attention_f32 = attention<float>,
     .attention_q16 = attention<int16_t>,
