@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "engine/tokenizer/bpe.h"
-#include "engine/tokenizer/gguf_parts.h"
+#include "engine/tokenizer/gguf_readers.h"
 #include "engine/tokenizer/unicode.h"
 #include "engine/tokenizer/unigram.h"
 #include "engine/tokenizer/vocabulary.h"
