@@ -243,7 +243,9 @@ TEST_F(HostileFile, TokenizersThatAreSearchedForOneToken) {
   std::filesystem::create_directory(folder_.path() + "/model");
   folder_.write("model/tokenizer_config.json", R"({"eos_token":"<end>"})");
   const std::string list = "[" + endless("[\"\"]") + "]";
-  refused_in_directory("tokenizer.json", "{\"model\":{\"merges\":" + list + "},\"a\":" + list + "}",
+  refused_in_directory("tokenizer.json",
+                       "{\"model\":{\"merges\":" + list + "},\"a\":[" +
+                           many(30'000, [](int) { return "\"\""; }) + "]}",
                        {"more than 20000 values"});
 }
 

@@ -114,7 +114,7 @@ Result<json> read_lists(std::string_view text, const std::string& file, ModelLis
                             {"model", "merges", add_merge_if_known},
                             {"", "added_tokens", add_added}};
   HEARTH_TRY(json rest, stream_json(text, file, kTokenizerJsonLimits, first));
-  if (!again) return rest;
+  if (!again || !rest["model"].contains("vocab")) return rest;
   const JsonList second[] = {
       {"model", "vocab", skip}, {"model", "merges", add_merge}, {"", "added_tokens", skip}};
   return stream_json(text, file, kTokenizerJsonLimits, second);
