@@ -87,11 +87,12 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
 }
 
 // `queries` heads over one KV head of 16,384 tokens.
-void attention(benchmark::State& state, const Isa* isa, bool bf16) {
+void attention(benchmark::State& state, const Isa* isa, bool q16) {
   constexpr int kHeadDim = 128;
   constexpr int kTokens = 16384;
   const int count = static_cast<int>(state.range(0));
-  const int64_t page_bytes = int64_t{kernels::kPageTokens} * kHeadDim * 2 * (bf16 ? 2 : 4);
+  const int64_t token_bytes = q16 ? kHeadDim * 2 + sizeof(float) : kHeadDim * 4;
+  const int64_t page_bytes = 2 * kernels::kPageTokens * token_bytes;  // keys and values
   std::vector<int32_t> table(kTokens / kernels::kPageTokens);
   for (size_t i = 0; i < table.size(); ++i) table[i] = static_cast<int32_t>(i);
   const Buffer pool = filled(page_bytes * static_cast<int64_t>(table.size()));
@@ -103,14 +104,17 @@ void attention(benchmark::State& state, const Isa* isa, bool bf16) {
     query_rows.push_back(&queries[i * kHeadDim]);
     output_rows.push_back(&outputs[i * kHeadDim]);
   }
+  const std::vector<int> starts(count, 0);
   const std::vector<int> lengths(count, kTokens);
-  const auto function = bf16 ? isa->kernels->attention_bf16 : isa->kernels->attention_f32;
+  const auto function = q16 ? isa->kernels->attention_q16 : isa->kernels->attention_f32;
   for (auto _ : state) {
     function({.queries = query_rows.data(),
               .outputs = output_rows.data(),
+              .starts = starts.data(),
               .lengths = lengths.data(),
               .count = count,
-              .head_dim = kHeadDim,
+              .key_dim = kHeadDim,
+              .value_dim = kHeadDim,
               .scale = 0.1f,
               .pool = pool.data(),
               .table = table.data(),
@@ -131,9 +135,9 @@ void register_all() {
       auto* bench = benchmark::RegisterBenchmark(name.c_str(), matmul, &isa, encoding)->Arg(1);
       if (!reference) bench->Arg(4)->Arg(8)->Arg(64);
     }
-    for (const bool bf16 : {true, false}) {
-      const std::string name = std::string(isa.name) + "/attention_" + (bf16 ? "bf16" : "f32");
-      benchmark::RegisterBenchmark(name.c_str(), attention, &isa, bf16)->Arg(1)->Arg(4)->Arg(8);
+    for (const bool q16 : {true, false}) {
+      const std::string name = std::string(isa.name) + "/attention_" + (q16 ? "q16" : "f32");
+      benchmark::RegisterBenchmark(name.c_str(), attention, &isa, q16)->Arg(1)->Arg(4)->Arg(8);
     }
   }
 }

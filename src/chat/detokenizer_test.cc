@@ -39,6 +39,7 @@ class ByteTokenizer final : public engine::Tokenizer {
   std::optional<int32_t> id_of(std::string_view) const override { return std::nullopt; }
   bool is_special(int32_t id) const override { return id == size() - 1; }
   int size() const override { return static_cast<int>(tokens_.size()) + 1; }
+  std::string_view kind() const override { return "bytes"; }
 
  private:
   std::vector<std::string> tokens_;

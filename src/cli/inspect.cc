@@ -25,7 +25,6 @@ using engine::ModelTensor;
 
 constexpr int64_t kContexts[] = {4096, 32768};
 constexpr int kTensorRanksMax = 64;
-constexpr int64_t kCachedNumberBytes = 2;  // BF16; exact precision takes twice that
 
 struct Options {
   std::string model;
@@ -123,6 +122,13 @@ int sliding_layers(const ModelSpec& spec) {
   return count;
 }
 
+// Of the default precision: numbers of 16 bits, and a scale for each head's key and value. Exact
+// precision takes twice the numbers.
+int64_t token_bytes(const ModelSpec& spec) {
+  const int64_t vectors = spec.latent ? 2 : int64_t{2} * spec.kv_heads;
+  return spec.kv_numbers() * 2 + vectors * 4;
+}
+
 int linear_layers(const ModelSpec& spec) {
   return spec.delta ? static_cast<int>(std::ranges::count(spec.delta->linear, true)) : 0;
 }
@@ -133,8 +139,7 @@ int64_t cache_bytes(const ModelSpec& spec, int64_t tokens) {
   const int64_t kept = sliding * std::min<int64_t>(tokens, spec.window) +
                        (spec.layers - sliding - linear) * tokens;  // over all layers
   const int64_t states = linear == 0 ? 0 : linear * spec.delta->state_numbers();
-  return kept * spec.kv_numbers() * kCachedNumberBytes +
-         states * static_cast<int64_t>(sizeof(float));
+  return kept * token_bytes(spec) + states * static_cast<int64_t>(sizeof(float));
 }
 
 void add_memory(Report& report) {
@@ -236,7 +241,10 @@ void print_json(const Report& report) {
                      {"embedding_bytes", report.embedding_bytes},
                      {"head_bytes", report.head_bytes}};
   out["tensor_ranks"] = report.tensor_ranks;
-  out["tokenizer_size"] = report.tokenizer == nullptr ? 0 : report.tokenizer->size();
+  out["tokenizer"] = nullptr;
+  if (report.tokenizer != nullptr) {
+    out["tokenizer"] = {{"kind", report.tokenizer->kind()}, {"size", report.tokenizer->size()}};
+  }
   out["chat_template"] = !report.files->chat_template().empty();
   out["bos"] = to_json(tokens_of(report, {spec.bos_id}));
   out["eos"] = to_json(tokens_of(report, spec.eos_ids));
@@ -321,7 +329,8 @@ std::string facts(const Report& report) {
                   fmt::format("{}{}", spec.vocab, spec.tied_embedding ? ", head tied to it" : "")});
   rows.push_back({"Tokenizer", report.tokenizer == nullptr
                                    ? "none"
-                                   : fmt::format("{} tokens", report.tokenizer->size())});
+                                   : fmt::format("{}, {} tokens", report.tokenizer->kind(),
+                                                 report.tokenizer->size())});
   rows.push_back({"Chat template", report.files->chat_template().empty() ? "no" : "yes"});
   rows.push_back({"Begins with", described(tokens_of(report, {spec.bos_id}))});
   rows.push_back({"Ends with", described(tokens_of(report, spec.eos_ids))});
@@ -358,11 +367,11 @@ std::string cuts_table(const Report& report) {
   const std::string ranks = report.tensor_ranks.empty()
                                 ? "the heads do not divide"
                                 : alternatives(report.tensor_ranks) + " ranks";
-  return table({{"SPLIT", ""},
-                {"pipeline", fmt::format("1 to {} stages; {} a layer, {} more for the first stage, "
-                                         "{} for the last",
-                                         spec.layers, layer, format_bytes(report.embedding_bytes),
-                                         format_bytes(head))},
+  return table({{"SPLIT"},
+                {"pipeline", fmt::format("up to {} stage{}; {} a layer, {} more for the first "
+                                         "stage, {} for the last",
+                                         spec.layers, spec.layers == 1 ? "" : "s", layer,
+                                         format_bytes(report.embedding_bytes), format_bytes(head))},
                 {"tensor", ranks}});
 }
 

@@ -73,18 +73,18 @@ TEST(InspectTest, TellsSizesMemoryAndCuts) {
     if (group["group"] == "experts") experts = group;
   }
   EXPECT_EQ(bytes, 2 * parameters);
-  EXPECT_EQ(experts["parameters"],
-            config["num_hidden_layers"].get<int64_t>() * config["num_experts"].get<int64_t>() * 3 *
-                config["hidden_size"].get<int64_t>() *
-                config["moe_intermediate_size"].get<int64_t>());
+  EXPECT_EQ(experts["parameters"], config["num_hidden_layers"].get<int64_t>() *
+                                       config["num_experts"].get<int64_t>() * 3 *
+                                       config["hidden_size"].get<int64_t>() *
+                                       config["moe_intermediate_size"].get<int64_t>());
 
-  // Keys and values in BF16 of every layer.
+  // A key and a value of every layer and head: 16-bit numbers and a scale each.
   const json& longest = model["memory"].back();
   EXPECT_EQ(longest["tokens"], config["max_position_embeddings"]);
-  EXPECT_EQ(longest["cache_bytes"],
-            longest["tokens"].get<int64_t>() * config["num_hidden_layers"].get<int64_t>() *
-                config["num_key_value_heads"].get<int64_t>() * config["head_dim"].get<int64_t>() *
-                2 * 2);
+  EXPECT_EQ(longest["cache_bytes"], longest["tokens"].get<int64_t>() *
+                                        config["num_hidden_layers"].get<int64_t>() *
+                                        config["num_key_value_heads"].get<int64_t>() * 2 *
+                                        (config["head_dim"].get<int64_t>() * 2 + 4));
   EXPECT_EQ(model["pipeline"]["stages_max"], config["num_hidden_layers"]);
   EXPECT_EQ(model["tensor_ranks"], json({2}));
 }
@@ -92,9 +92,10 @@ TEST(InspectTest, TellsSizesMemoryAndCuts) {
 TEST(InspectTest, PrintsTablesForPeople) {
   const Ran ran = run_hearth({"inspect", "ember"});
   ASSERT_EQ(ran.status, 0) << ran.err;
-  for (const char* line : {"Architecture   qwen3", "Chat template  yes", "Begins with    none",
-                           "<|im_end|> (", "embedding     BF16", "attention     BF16", "KV CACHE",
-                           "pipeline  1 to "}) {
+  for (const char* line :
+       {"Architecture   llama", "Tokenizer      BPE, 2048 tokens", "Chat template  yes",
+        "Begins with    none", "<|im_end|> (", "embedding     BF16", "attention     BF16",
+        "KV CACHE", "pipeline  up to 6 stages"}) {
     EXPECT_THAT(ran.out, HasSubstr(line)) << ran.out;
   }
 }
@@ -110,8 +111,8 @@ TEST(InspectTest, WindowsBoundTheCache) {
   const json& longest = model["memory"].back();
   const int64_t kept = (layers - sliding) * model["context"].get<int64_t>() +
                        sliding * model["window"].get<int64_t>();
-  EXPECT_EQ(longest["cache_bytes"],
-            kept * model["kv_heads"].get<int64_t>() * model["head_dim"].get<int64_t>() * 2 * 2);
+  EXPECT_EQ(longest["cache_bytes"], kept * model["kv_heads"].get<int64_t>() * 2 *
+                                        (model["head_dim"].get<int64_t>() * 2 + 4));
 }
 
 class GoldenLogitsTest : public testing::TestWithParam<const char*> {};

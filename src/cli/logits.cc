@@ -12,7 +12,6 @@
 #include "cli/command.h"
 #include "cli/local_model.h"
 #include "runtime/executor.h"
-#include "runtime/kv_plan.h"
 
 namespace hearth::cli {
 namespace {
@@ -100,9 +99,8 @@ Result<void> logits(const Options& options) {
   HEARTH_TRY(LocalModel local, open_model(options.local));
   HEARTH_RETURN_IF_ERROR(check_ids(options, local));
   const auto count = static_cast<int>(options.ids.size());
-  const int64_t blocks = (count + runtime::kKvBlockTokens - 1) / runtime::kKvBlockTokens;
-  HEARTH_RETURN_IF_ERROR(load_model(
-      options.local, {.kv_tokens = blocks * runtime::kKvBlockTokens, .sequences_max = 1}, &local));
+  HEARTH_RETURN_IF_ERROR(
+      load_model(options.local, {.kv_tokens = count, .sequences_max = 1}, &local));
   HEARTH_TRY(auto executor, runtime::Executor::create(*local.model, *local.group));
 
   HEARTH_TRY(NpyFile file,

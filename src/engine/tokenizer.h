@@ -42,7 +42,8 @@ class Tokenizer {
   // The id of an exact added token, as "<|im_end|>".
   virtual std::optional<int32_t> id_of(std::string_view token) const = 0;
   virtual bool is_special(int32_t id) const = 0;
-  virtual int size() const = 0;  // ids are 0 .. size() - 1
+  virtual int size() const = 0;               // ids are 0 .. size() - 1
+  virtual std::string_view kind() const = 0;  // "BPE", "Unigram"
 };
 
 }  // namespace hearth::engine

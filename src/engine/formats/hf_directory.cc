@@ -18,7 +18,7 @@ namespace {
 using nlohmann::json;
 
 constexpr JsonLimits kConfigLimits{};
-constexpr JsonLimits kIndexLimits{.bytes_max = 64 << 20, .values_max = 400'000, .depth_max = 8};
+constexpr JsonLimits kIndexLimits{.bytes_max = 64 << 20, .values_max = 300'000, .depth_max = 8};
 constexpr size_t kShardFilesMax = 4096;
 constexpr size_t kTemplateBytesMax = 4 << 20;
 

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
 #include "engine/formats/encoding.h"
 
@@ -56,102 +58,6 @@ struct Entry {
   bool has_offsets = false;
 };
 
-// Reads the header as it is parsed, so that nothing but entries is ever built: a header of any
-// other shape stops at its first wrong value. Levels: 1 the header, 2 one tensor or __metadata__, 3
-// an array.
-class HeaderReader final : public json::json_sax_t {
- public:
-  std::vector<Entry> entries;
-  std::string problem;  // set when parsing stopped
-
-  bool start_object(std::size_t) override {
-    if (level_ == 1 && !in_metadata_) entries.push_back({.name = key_});
-    if (entries.size() > kTensorsMax)
-      return fail("more than " + std::to_string(kTensorsMax) + " tensors");
-    if (level_ >= 2) return fail("unexpected object");
-    ++level_;
-    return true;
-  }
-
-  bool end_object() override {
-    if (--level_ == 1) in_metadata_ = false;
-    return true;
-  }
-
-  bool key(std::string& name) override {
-    key_ = std::move(name);
-    if (level_ == 1) in_metadata_ = key_ == "__metadata__";
-    return true;
-  }
-
-  bool start_array(std::size_t) override {
-    if (level_ != 2 || in_metadata_) return fail("unexpected array");
-    if (key_ == "shape" && !entry().has_shape) {
-      entry().has_shape = true;
-      in_shape_ = true;
-    } else if (key_ == "data_offsets" && !entry().has_offsets) {
-      entry().has_offsets = true;
-      in_shape_ = false;
-    } else {
-      return fail("unexpected array");
-    }
-    ++level_;
-    return true;
-  }
-
-  bool end_array() override {
-    --level_;
-    return true;
-  }
-
-  bool number_unsigned(uint64_t value) override {
-    if (level_ != 3) return fail("unexpected number");
-    if (value > INT64_MAX) return fail("number too large");
-    const auto number = static_cast<int64_t>(value);
-    if (in_shape_) {
-      if (entry().shape.size() >= kDimensionsMax) return fail("more than 8 numbers");
-      entry().shape.push_back(number);
-    } else {
-      if (entry().offsets_given == 2) return fail("more than 2 numbers");
-      entry().offsets[entry().offsets_given++] = number;
-    }
-    return true;
-  }
-
-  bool string(std::string& value) override {
-    if (level_ == 2 && in_metadata_) return true;
-    if (level_ != 2 || key_ != "dtype" || !entry().dtype.empty()) return fail("unexpected string");
-    entry().dtype = std::move(value);
-    return true;
-  }
-
-  bool number_integer(int64_t) override { return fail("negative number"); }
-  bool number_float(double, const std::string&) override { return fail("not a whole number"); }
-  bool null() override { return fail("unexpected null"); }
-  bool boolean(bool) override { return fail("unexpected true or false"); }
-  bool binary(json::binary_t&) override { return fail("unexpected bytes"); }
-
-  bool parse_error(std::size_t position, const std::string&, const json::exception&) override {
-    problem = "byte " + std::to_string(8 + position) + ": the header is not JSON";
-    return false;
-  }
-
- private:
-  // REQUIRES: level_ >= 2 outside __metadata__.
-  Entry& entry() { return entries.back(); }
-
-  bool fail(const std::string& what) {
-    const std::string place = entries.empty() ? "" : " of tensor " + entries.back().name;
-    problem = "header key " + key_ + place + ": " + what;
-    return false;
-  }
-
-  int level_ = 0;
-  bool in_metadata_ = false;
-  std::string key_;
-  bool in_shape_ = false;  // the array is the shape, not the offsets
-};
-
 // The bytes of the data section that `entry` claims, checked against the section and the shape.
 Result<FileTensor> place(Entry&& entry, std::span<const std::byte> data, const std::string& file) {
   const std::string where = file + ": tensor " + entry.name + ": ";
@@ -185,6 +91,114 @@ Result<FileTensor> place(Entry&& entry, std::span<const std::byte> data, const s
       .shape = std::move(entry.shape),
       .bytes = data.subspan(static_cast<size_t>(at[0]), static_cast<size_t>(at[1] - at[0]))};
 }
+
+// Reads the header as it is parsed, so that nothing but tensors is ever built: a header of any
+// other shape stops at its first wrong value. Levels: 1 the header, 2 one tensor or __metadata__, 3
+// an array.
+class HeaderReader final : public json::json_sax_t {
+ public:
+  // `data` is the section that the tensors lie in; both must outlive this.
+  HeaderReader(std::span<const std::byte> data, const std::string& file)
+      : data_(data), file_(file) {}
+
+  std::vector<FileTensor> tensors;
+  std::optional<Error> error;  // set when parsing stopped
+
+  bool start_object(std::size_t) override {
+    if (level_ == 1 && !in_metadata_) entry_ = {.name = key_};
+    if (tensors.size() == kTensorsMax) {
+      return fail("more than " + std::to_string(kTensorsMax) + " tensors");
+    }
+    if (level_ >= 2) return fail("unexpected object");
+    ++level_;
+    return true;
+  }
+
+  bool end_object() override {
+    if (--level_ != 1 || std::exchange(in_metadata_, false)) return true;
+    Result<FileTensor> tensor = place(std::move(entry_), data_, file_);
+    if (tensor.ok()) {
+      tensors.push_back(std::move(*tensor));
+    } else {
+      error = tensor.error();
+    }
+    return tensor.ok();
+  }
+
+  bool key(std::string& name) override {
+    key_ = std::move(name);
+    if (level_ == 1) in_metadata_ = key_ == "__metadata__";
+    return true;
+  }
+
+  bool start_array(std::size_t) override {
+    if (level_ != 2 || in_metadata_) return fail("unexpected array");
+    if (key_ == "shape" && !entry_.has_shape) {
+      entry_.has_shape = true;
+      in_shape_ = true;
+    } else if (key_ == "data_offsets" && !entry_.has_offsets) {
+      entry_.has_offsets = true;
+      in_shape_ = false;
+    } else {
+      return fail("unexpected array");
+    }
+    ++level_;
+    return true;
+  }
+
+  bool end_array() override {
+    --level_;
+    return true;
+  }
+
+  bool number_unsigned(uint64_t value) override {
+    if (level_ != 3) return fail("unexpected number");
+    if (value > INT64_MAX) return fail("number too large");
+    const auto number = static_cast<int64_t>(value);
+    if (in_shape_) {
+      if (entry_.shape.size() >= kDimensionsMax) return fail("more than 8 numbers");
+      entry_.shape.push_back(number);
+    } else {
+      if (entry_.offsets_given == 2) return fail("more than 2 numbers");
+      entry_.offsets[entry_.offsets_given++] = number;
+    }
+    return true;
+  }
+
+  bool string(std::string& value) override {
+    if (level_ == 2 && in_metadata_) return true;
+    if (level_ != 2 || key_ != "dtype" || !entry_.dtype.empty()) return fail("unexpected string");
+    entry_.dtype = std::move(value);
+    return true;
+  }
+
+  bool number_integer(int64_t) override { return fail("negative number"); }
+  bool number_float(double, const std::string&) override { return fail("not a whole number"); }
+  bool null() override { return fail("unexpected null"); }
+  bool boolean(bool) override { return fail("unexpected true or false"); }
+  bool binary(json::binary_t&) override { return fail("unexpected bytes"); }
+
+  bool parse_error(std::size_t position, const std::string&, const json::exception&) override {
+    error = Error(Code::kCorrupt,
+                  file_ + ": byte " + std::to_string(8 + position) + ": the header is not JSON");
+    return false;
+  }
+
+ private:
+  bool fail(const std::string& what) {
+    const std::string of = entry_.name.empty() ? "" : " of tensor " + entry_.name;
+    error = Error(Code::kCorrupt, file_ + ": header key " + key_ + of + ": " + what);
+    return false;
+  }
+
+  std::span<const std::byte> data_;
+  const std::string& file_;
+  Entry entry_;  // the tensor that is being read
+  int level_ = 0;
+  bool in_metadata_ = false;
+  std::string key_;
+  bool in_shape_ = false;  // the array is the shape, not the offsets
+};
 
 // Every byte of `data` in exactly one tensor, every name once.
 Result<void> check_cover(const std::vector<FileTensor>& tensors, std::span<const std::byte> data,
@@ -231,16 +245,10 @@ Result<std::vector<FileTensor>> parse_safetensors(std::span<const std::byte> byt
   if (!header.starts_with('{')) {
     return Error(Code::kCorrupt, file + ": byte 8: expected a JSON object");
   }
-  HeaderReader reader;
-  if (!json::sax_parse(header, &reader)) return Error(Code::kCorrupt, file + ": " + reader.problem);
-
   const std::span<const std::byte> data = bytes.subspan(8 + header_bytes);
-  std::vector<FileTensor> tensors;
-  tensors.reserve(reader.entries.size());
-  for (Entry& entry : reader.entries) {
-    HEARTH_TRY(FileTensor tensor, place(std::move(entry), data, file));
-    tensors.push_back(std::move(tensor));
-  }
+  HeaderReader reader(data, file);
+  if (!json::sax_parse(header, &reader)) return *reader.error;
+  std::vector<FileTensor> tensors = std::move(reader.tensors);
   HEARTH_RETURN_IF_ERROR(check_cover(tensors, data, file));
   return tensors;
 }

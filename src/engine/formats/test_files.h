@@ -97,6 +97,11 @@ struct GgufBuilder {
     for (const int32_t number : numbers) encoded += little_endian(number);
     add(key, 9, encoded);
   }
+  void add_floats(std::string_view key, const std::vector<float>& numbers) {
+    std::string encoded = little_endian<uint32_t>(6) + little_endian<uint64_t>(numbers.size());
+    for (const float number : numbers) encoded += little_endian(number);
+    add(key, 9, encoded);
+  }
 
   // An entry as written; `dimensions` fastest first.
   void add_entry(std::string_view name, const std::vector<uint64_t>& dimensions, uint32_t type,

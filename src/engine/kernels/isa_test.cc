@@ -27,7 +27,8 @@ TEST(Isa, EveryTableIsComplete) {
     const Kernels& k = *isa.kernels;
     for (int encoding = 0; encoding < kEncodings; ++encoding) {
       EXPECT_NE(k.matmul[encoding], nullptr);
-      EXPECT_EQ(k.matmul_q[encoding] != nullptr, encoding >= 3) << encoding;
+      const bool quantised = kLayouts[encoding].values > Values::kFloat8;
+      EXPECT_EQ(k.matmul_q[encoding] != nullptr, quantised) << encoding;
     }
     EXPECT_TRUE(k.tile_f32 && k.tile_q && k.rms_norm && k.rope_half && k.rope_interleaved &&
                 k.silu_mul && k.add && k.attention_f32 && k.attention_q16);

@@ -168,20 +168,6 @@ TEST(ScalarMatmul, IsTheSumOfDecodedWeights) {
   }
 }
 
-// Only what has no integers lacks products with quantised activations.
-TEST(MatmulKernels, EveryEncodingHasItsProducts) {
-  for (const Isa& isa : isas()) {
-    for (const TensorKind& kind : all_tensor_kinds()) {
-      SCOPED_TRACE(testing::Message() << isa.name << ": " << kind.name());
-      const auto encoding = static_cast<int>(kind.encoding);
-      EXPECT_NE(isa.kernels->matmul[encoding], nullptr);
-      EXPECT_EQ(isa.kernels->matmul_q[encoding] != nullptr, kind.quantised());
-      std::mt19937 engine(1);
-      EXPECT_EQ(PackedMatrix(TestTensor(kind, 1, 256, engine).view).quantised(), kind.quantised());
-    }
-  }
-}
-
 INSTANTIATE_TEST_SUITE_P(Isas, MatmulTest, testing::ValuesIn(faster_than_scalar()), isa_name);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(MatmulTest);
 

@@ -100,24 +100,39 @@ Result<void> read_gguf(const GgufFile& gguf, ModelSpec& spec) {
   return {};
 }
 
+// The halves of kv_b in tensors of their own, all heads below each other and the keys' transposed:
+// GGUF's names, and those of MLX. Null: the file has them together.
+struct HalfNames {
+  const char* keys;
+  const char* values;
+};
+const HalfNames* find_halves(const WeightLoader& loader, const std::string& prefix) {
+  static constexpr std::array kNames = {HalfNames{"k_b_proj.weight", "v_b_proj.weight"},
+                                        HalfNames{"embed_q.weight", "unembed_out.weight"}};
+  for (const HalfNames& names : kNames) {
+    if (loader.has(prefix + names.keys)) return &names;
+  }
+  return nullptr;
+}
+
 // Per head, what carries its query into the latent space, and the latent to its value.
 Result<void> load_heads(WeightLoader& loader, const ModelSpec& spec, const std::string& prefix,
                         LayerWeights& w) {
   const LatentAttentionSpec& dims = *spec.latent;
   const int64_t heads = spec.heads;
   const int64_t both = int64_t{dims.nope_dim} + dims.value_dim;
-  const bool apart = loader.has(prefix + "k_b_proj.weight");
+  const HalfNames* halves = find_halves(loader, prefix);
   w.keys_to_latent.resize(heads);
   w.latent_to_value.resize(heads);
   for (int64_t h = 0; h < heads; ++h) {
     PackedMatrix* keys = &w.keys_to_latent[h];
     PackedMatrix* values = &w.latent_to_value[h];
-    if (apart) {
+    if (halves != nullptr) {
       HEARTH_RETURN_IF_ERROR(
-          loader.part(prefix + "k_b_proj.weight", heads * dims.latent_dim, dims.nope_dim,
+          loader.part(prefix + halves->keys, heads * dims.latent_dim, dims.nope_dim,
                       {.first = h * dims.latent_dim, .count = dims.latent_dim}, keys));
       HEARTH_RETURN_IF_ERROR(
-          loader.part(prefix + "v_b_proj.weight", heads * dims.value_dim, dims.latent_dim,
+          loader.part(prefix + halves->values, heads * dims.value_dim, dims.latent_dim,
                       {.first = h * dims.value_dim, .count = dims.value_dim}, values));
       continue;
     }

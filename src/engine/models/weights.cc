@@ -41,6 +41,10 @@ std::string shape_text(int64_t rows, int64_t columns) {
 
 Result<TensorView> WeightLoader::find(const std::string& name, int64_t rows,
                                       int64_t columns) const {
+  if (!has(name)) {
+    return Error(Code::kCorrupt, files_.path() + ": tensor " + name + " is missing, expected " +
+                                     shape_text(rows, columns));
+  }
   HEARTH_TRY(const TensorView view, files_.tensor(name));
   if (view.rows != rows || view.columns != columns) {
     return Error(Code::kCorrupt, files_.path() + ": tensor " + name + " is " +
@@ -50,12 +54,12 @@ Result<TensorView> WeightLoader::find(const std::string& name, int64_t rows,
   return view;
 }
 
-void WeightLoader::note(const std::string& name, const TensorView& view) {
+void WeightLoader::note(const std::string& name, const TensorView& view, int64_t columns) {
   tensors_.push_back({.name = name,
                       .encoding = view.encoding,
                       .rows = view.rows,
-                      .columns = view.columns,
-                      .bytes = stored_bytes(view),
+                      .columns = columns,
+                      .bytes = stored_bytes(view) * columns / view.columns,
                       .layer = layer_});
 }
 
@@ -66,7 +70,7 @@ Result<void> WeightLoader::vector(const std::string& name, int64_t size, std::ve
 Result<void> WeightLoader::rows(const std::string& name, int64_t rows, int64_t columns,
                                 std::vector<float>* out) {
   HEARTH_TRY(const TensorView view, find(name, rows, columns));
-  note(name, view);
+  note(name, view, columns);
   out->resize(rows * columns);
   decode_tensor(view, out->data());
   return {};
@@ -101,7 +105,7 @@ Result<void> WeightLoader::part(const std::string& name, int64_t rows, int64_t c
                                 Choice choice, PackedMatrix* out) {
   HEARTH_TRY(const TensorView view, find(name, rows, columns));
   const TensorView chosen = view.select(choice.first, choice.count, choice.step, choice.run);
-  note(name, chosen);
+  note(name, chosen, columns);
   const Encoding encoding = packed_encoding(chosen, quantize_of(name, quantize_));
   const bool requantise = encoding != chosen.encoding;
   TensorView packed = chosen;
@@ -115,7 +119,7 @@ Result<void> WeightLoader::transposed(const std::string& name, int64_t rows, int
                                       Choice inputs, Choice outputs, PackedMatrix* out) {
   HEARTH_TRY(const TensorView view, find(name, rows, columns));
   const TensorView chosen = view.select(inputs.first, inputs.count, inputs.step, inputs.run);
-  note(name, chosen);
+  note(name, chosen, outputs.count);
   *out = transposed_geometry(chosen, outputs);
   add_job(chosen, outputs, false, out);
   return {};

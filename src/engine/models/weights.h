@@ -96,7 +96,8 @@ class WeightLoader {
   // Is the tensor stored in blocks? kNotFound if there is none.
   Result<bool> quantised(const std::string& name) const;
 
-  // Errors of all below: the files' (kNotFound), and kCorrupt naming a tensor of another shape.
+  // Errors of all below: kCorrupt naming a tensor that is missing or has another shape, and what was
+  // expected.
 
   // Reads a vector at once; of `rows` x `columns`, a matrix row by row.
   Result<void> vector(const std::string& name, int64_t size, std::vector<float>* out);
@@ -139,7 +140,8 @@ class WeightLoader {
   };
 
   Result<TensorView> find(const std::string& name, int64_t rows, int64_t columns) const;
-  void note(const std::string& name, const TensorView& view);
+  // Adds `columns` of the view's columns to tensors().
+  void note(const std::string& name, const TensorView& view, int64_t columns);
   void add_job(const TensorView& view, std::optional<Choice> transposed, bool requantise,
                PackedMatrix* out);
   int layers() const;

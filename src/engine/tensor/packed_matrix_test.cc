@@ -83,6 +83,7 @@ TEST(PackedMatrix, NeedsHardlyMoreMemoryThanTheFile) {
     // FP8's scales, of a square each in the file, are of a row each in a block.
     const bool shared = kind.group_rows > 1 && kind.group_columns < 128;
     EXPECT_LE(PackedMatrix(tensor.view).bytes(), (shared ? 1.1 : 1.05) * file);
+    EXPECT_EQ(PackedMatrix(tensor.view).quantised(), kind.quantised());
   }
 }
 

@@ -54,6 +54,7 @@ class Bpe final : public WordEncoder {
   // Appends the ids of `word`: of all merges that apply, the one of the lowest rank is done first,
   // the leftmost of equals, until none applies. Time is O(n log n).
   void encode(std::string_view word, std::vector<int32_t>& ids) const override;
+  std::string_view kind() const override { return "BPE"; }
 
  private:
   struct Rule {

@@ -88,8 +88,9 @@ std::optional<Charsmap::Match> Charsmap::match(std::string_view text, bool longe
     if (node >= units_.size() || label_of(units_[node]) != c) break;
     const bool ends = has_value(units_[node]);
     node ^= offset_of(units_[node]);
+    const bool whole = i + 1 == text.size() || (static_cast<uint8_t>(text[i + 1]) & 0xc0) != 0x80;
+    if (!ends || !whole) continue;  // a string that ends within a character is none of ours
     if (node >= units_.size()) break;
-    if (!ends) continue;
     const size_t at = value_of(units_[node]);
     if (at >= replacements_.size() || (at > 0 && replacements_[at - 1] != '\0')) break;
     const std::string_view rest = std::string_view(replacements_).substr(at);

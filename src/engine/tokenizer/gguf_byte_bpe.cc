@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "engine/tokenizer/bpe.h"
-#include "engine/tokenizer/gguf_parts.h"
+#include "engine/tokenizer/gguf_readers.h"
 #include "engine/tokenizer/patterns.h"
 #include "engine/tokenizer/vocabulary.h"
 

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "engine/tokenizer/bpe.h"
-#include "engine/tokenizer/gguf_parts.h"
+#include "engine/tokenizer/gguf_readers.h"
 #include "engine/tokenizer/unicode.h"
 #include "engine/tokenizer/unigram.h"
 #include "engine/tokenizer/vocabulary.h"
@@ -166,12 +166,24 @@ Result<Normalizer> read_unigram_normalizer(const GgufFile& gguf, bool add_space_
   return Normalizer(std::move(steps));
 }
 
+// GGUF cannot say that a token takes the white space behind it. Phi 3's tokens do, but for three.
+Result<void> set_strips(const GgufFile& gguf, TokenizerParts& parts) {
+  HEARTH_TRY(const std::string_view architecture, gguf.text_or("general.architecture", ""));
+  if (architecture != "phi3") return {};
+  for (AddedToken& token : parts.added) {
+    token.rstrip =
+        token.content != "<unk>" && token.content != "<s>" && token.content != "<|endoftext|>";
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<TokenizerParts> read_gguf_sentencepiece(const GgufFile& gguf) {
   HEARTH_TRY(const Scored scored, read_scored(gguf, kTokenBytesMax));
   TokenizerParts parts;
   set_tokens(scored.tokens, parts);
+  HEARTH_RETURN_IF_ERROR(set_strips(gguf, parts));
   BpeOptions bpe{.unit = BpeUnit::kCharacter, .fuse_unknown = true};
   HEARTH_TRY(bpe.byte_ids, read_byte_ids(gguf, scored.tokens));
   HEARTH_TRY(bpe.unknown_id, read_unknown(gguf, scored.tokens));

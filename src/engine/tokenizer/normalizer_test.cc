@@ -23,6 +23,34 @@ TEST(Normalizer, Forms) {
   EXPECT_EQ(normalized(NormalForm::kNfc, ""), "");
 }
 
+std::string apply(const NormalizerStep& step, std::string_view text) {
+  return Normalizer({step}).normalize(text);
+}
+
+TEST(Normalizer, Steps) {
+  EXPECT_EQ(apply(normalizing::Lowercase{}, "A\u00c9\u03a3\u0130"), "a\u00e9\u03c3i\u0307");
+  EXPECT_EQ(apply(normalizing::StripMarks{}, "e\u0301a\u093e\u00e9"), "ea\u00e9");
+  EXPECT_EQ(apply(normalizing::Nmt{}, "a\x01\tb\u200bc\x7f"), "a b c");
+  EXPECT_EQ(apply(normalizing::StripSpace{}, " \u3000a b\n"), "a b");
+  EXPECT_EQ(apply(normalizing::StripSpace{.left = false}, " a "), " a");
+  EXPECT_EQ(apply(normalizing::StripSpace{.right = false}, " a "), "a ");
+  EXPECT_EQ(apply(normalizing::Prepend{"_"}, "a"), "_a");
+  EXPECT_EQ(apply(normalizing::Prepend{"_"}, ""), "");
+  EXPECT_EQ(apply(normalizing::ReplaceText{"ab", "\u2581"}, "ababa"), "\u2581\u2581a");
+  const auto pattern = Pattern::compile("x*", "test");
+  ASSERT_TRUE(pattern.ok());
+  EXPECT_EQ(apply(normalizing::ReplacePattern{*pattern, "-"}, "axx\u00e9"), "-a-\u00e9-");
+  EXPECT_EQ(
+      Normalizer({normalizing::Prepend{" "}, normalizing::ReplaceText{" ", "_"}}).normalize("a b"),
+      "_a_b");
+}
+
+// Each step may double a text; sixty of them would fill any memory.
+TEST(Normalizer, GrowthIsBounded) {
+  const std::vector<NormalizerStep> steps(60, normalizing::ReplaceText{"a", "aa"});
+  EXPECT_LT(Normalizer(steps).normalize(std::string(1000, 'a')).size(), 200'000u);
+}
+
 // Long runs of marks are sorted before ICU sees them, and come out as if they had not been.
 TEST(Normalizer, LongRunsOfMarksAreOrdered) {
   std::string above;  // class 230

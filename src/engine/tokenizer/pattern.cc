@@ -14,7 +14,7 @@ constexpr size_t kPatternBytesMax = 65'536;
 constexpr size_t kJitStackBytes = 1 << 20;
 constexpr uint32_t kMatchLimit = 100'000'000;  // backtracking steps of one search
 constexpr int kSetDepthMax = 8;
-constexpr uint32_t kHeapKilobytes = 1 << 18;
+constexpr uint32_t kHeapKilobytes = 1 << 16;
 
 // White space as Unicode has it. PCRE2's own \s also takes U+180E, which lost the property in
 // Unicode 6.3.
@@ -168,8 +168,7 @@ class Matcher {
     pcre2_match_data_free(data_);
   }
 
-  std::optional<TextRange> find(const pcre2_code* code, bool jit, std::string_view text,
-                                size_t from) {
+  Pattern::Search search(const pcre2_code* code, bool jit, std::string_view text, size_t from) {
     const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
     int result = PCRE2_ERROR_JIT_STACKLIMIT;
     if (jit) {
@@ -181,11 +180,11 @@ class Matcher {
       result = pcre2_match(code, subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
                            data_, context_);
     }
-    if (result < 0) return std::nullopt;
+    if (result < 0) return {.gave_up = result != PCRE2_ERROR_NOMATCH};
     const PCRE2_SIZE* range = pcre2_get_ovector_pointer(data_);
     // A lookahead's \K can put the start past the end, or before `from`.
-    if (range[0] < from || range[1] < range[0]) return std::nullopt;
-    return TextRange{range[0], range[1]};
+    if (range[0] < from || range[1] < range[0]) return {};
+    return {.match = TextRange{range[0], range[1]}};
   }
 
  private:
@@ -229,9 +228,9 @@ Result<Pattern> Pattern::compile_with(std::string_view regex, unsigned options,
       jit);
 }
 
-std::optional<TextRange> Pattern::find(std::string_view text, size_t from) const {
+Pattern::Search Pattern::search(std::string_view text, size_t from) const {
   thread_local Matcher matcher;
-  return matcher.find(code_.get(), jit_, text, from);
+  return matcher.search(code_.get(), jit_, text, from);
 }
 
 }  // namespace hearth::engine

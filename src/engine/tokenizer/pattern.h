@@ -28,10 +28,18 @@ class Pattern {
   static Result<Pattern> compile(std::string_view regex, const std::string& where);
   static Result<Pattern> literal(std::string_view text, const std::string& where);
 
-  // The first match that begins at `from` or later; matches may be empty. A search that exceeds
-  // PCRE2's limits on backtracking finds nothing. REQUIRES: `text` is valid UTF-8, `from` on a
-  // character's start.
-  std::optional<TextRange> find(std::string_view text, size_t from) const;
+  struct Search {
+    std::optional<TextRange> match;
+    bool gave_up = false;  // it took more steps or memory than one search may
+  };
+
+  // The first match that begins at `from` or later; matches may be empty. REQUIRES: `text` is valid
+  // UTF-8, `from` on a character's start.
+  Search search(std::string_view text, size_t from) const;
+  // The same where giving up means finding nothing.
+  std::optional<TextRange> find(std::string_view text, size_t from) const {
+    return search(text, from).match;
+  }
 
  private:
   Pattern(std::shared_ptr<const pcre2_real_code_8> code, bool jit)

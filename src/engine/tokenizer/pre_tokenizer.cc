@@ -13,15 +13,45 @@ struct Segment {
   bool match = false;
 };
 
+constexpr size_t kWindowBytes = 1 << 16;
+
+// Finds matches in one text. From the first search on that gives up, only the next kWindowBytes are
+// searched each time, as if the text ended there: words below that length are still right.
+class Searcher {
+ public:
+  Searcher(const Pattern& pattern, std::string_view text) : pattern_(pattern), text_(text) {}
+
+  std::optional<TextRange> find(size_t from) {
+    if (!windowed_) {
+      const Pattern::Search search = pattern_.search(text_, from);
+      if (!search.gave_up) return search.match;
+      windowed_ = true;
+    }
+    while (true) {
+      size_t end = std::min(from + kWindowBytes, text_.size());
+      while (end < text_.size() && (static_cast<uint8_t>(text_[end]) & 0xc0) == 0x80) --end;
+      const Pattern::Search search = pattern_.search(text_.substr(0, end), from);
+      if (search.match || search.gave_up || end == text_.size()) return search.match;
+      from = end;
+    }
+  }
+
+ private:
+  const Pattern& pattern_;
+  std::string_view text_;
+  bool windowed_ = false;
+};
+
 // Calls `put` with the matches in `text` and the text between them. An empty match right behind a
 // match does not count.
 template <class Put>
 void for_each_segment(const Split& split, std::string_view text, const Put& put) {
+  Searcher searcher(split.pattern, text);
   size_t covered = 0;
   size_t from = 0;
   std::optional<size_t> last_end;
   while (from <= text.size()) {
-    const std::optional<TextRange> match = split.pattern.find(text, from);
+    const std::optional<TextRange> match = searcher.find(from);
     if (!match) break;
     if (match->begin == match->end && last_end == match->end) {
       from += from < text.size() ? character_bytes(text.substr(from)) : 1;

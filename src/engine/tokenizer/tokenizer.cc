@@ -97,6 +97,8 @@ class LoadedTokenizer final : public Tokenizer {
 
   int size() const override { return static_cast<int>(tokens_.size()); }
 
+  std::string_view kind() const override { return encoder_->kind(); }
+
  private:
   void encode_normalized(std::string_view text, bool first, std::vector<int32_t>& ids) const {
     std::vector<TextPart> parts;

@@ -70,6 +70,56 @@ TEST(Tokenizer, DamagedFilesAreRefused) {
   EXPECT_THAT(error_of(empty.path(), Code::kNotFound), HasSubstr("tokenizer.json"));
 }
 
+TEST(Tokenizer, OptionsOutOfBoundsAreRefused) {
+  const TemporaryFolder folder;
+  const auto refused = [&](const std::string& name, const json& patch) {
+    json document = json::parse(read_file(folder_of(name) + "/tokenizer.json"));
+    document.merge_patch(patch);
+    const auto tokenizer = Tokenizer::load(folder.write("t.json", document.dump()));
+    EXPECT_FALSE(tokenizer.ok());
+    return tokenizer.ok() ? "" : tokenizer.error().message();
+  };
+  const auto normalizer = [&](const json& value) {
+    return refused("unigram", {{"normalizer", value}});
+  };
+  EXPECT_THAT(normalizer({{"type", "Prepend"}, {"prepend", std::string(100, 'x')}}),
+              HasSubstr("key prepend: expected at most 64 bytes"));
+  EXPECT_THAT(normalizer({{"type", "Replace"}, {"pattern", {{"String", ""}}}, {"content", "x"}}),
+              HasSubstr("key String"));
+  EXPECT_THAT(normalizer({{"type", "Precompiled"}, {"precompiled_charsmap", "!!!!"}}),
+              HasSubstr("key precompiled_charsmap: expected base64"));
+  EXPECT_THAT(normalizer({{"type", "Precompiled"}, {"precompiled_charsmap", "AAAA"}}),
+              HasSubstr("precompiled_charsmap: expected at least 4 bytes"));
+  json many = {{"type", "Sequence"}, {"normalizers", json::array()}};
+  for (int i = 0; i < 100; ++i) many["normalizers"].push_back({{"type", "NFC"}});
+  EXPECT_THAT(normalizer(many), HasSubstr("at most 64 steps"));
+  json deep = {{"type", "NFC"}};
+  for (int i = 0; i < 40; ++i) {
+    deep = {{"type", "Sequence"}, {"normalizers", json::array({deep})}};
+  }
+  EXPECT_THAT(normalizer(deep), HasSubstr("nesting"));
+  EXPECT_THAT(refused("unigram", {{"pre_tokenizer", {{"prepend_scheme", "often"}}}}),
+              HasSubstr("prepend_scheme often"));
+  EXPECT_THAT(refused("unigram", {{"pre_tokenizer", {{"replacement", "__"}}}}),
+              HasSubstr("key replacement: expected one character"));
+  EXPECT_THAT(refused("unigram", {{"model", {{"unk_id", 5000}}}}), HasSubstr("unk_id"));
+  for (const json& entry : {json("a"), json({"a"}), json({"a", "b"}), json({1, 2}),
+                            json({std::string(2000, 'a'), 0.0})}) {
+    EXPECT_THAT(refused("unigram", {{"model", {{"vocab", json::array({entry})}}}}),
+                HasSubstr("model: key vocab: expected [token of at most 1024 bytes"));
+  }
+  EXPECT_THAT(refused("sentencepiece_bpe",
+                      {{"decoder",
+                        {{"decoders",
+                          {{{"type", "Fuse"}},
+                           {{"type", "Strip"}, {"content", " "}, {"start", 2}, {"stop", 0}}}}}}}),
+              HasSubstr("Strip of more than one character"));
+  EXPECT_THAT(refused("qwen2", {{"post_processor", {{"type", "BertProcessing"}}}}),
+              HasSubstr("key cls"));
+  EXPECT_THAT(refused("unigram", {{"pre_tokenizer", {{"type", "ByteLevel"}}}}),
+              HasSubstr("Unigram behind a ByteLevel"));
+}
+
 // A small tokenizer written for one property: bytes, "ab" and "abab", and the parts given.
 class SmallTokenizer : public ::testing::Test {
  protected:

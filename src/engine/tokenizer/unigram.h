@@ -38,6 +38,7 @@ class Unigram final : public WordEncoder {
   // one unknown token. Time is O(n) times the length of the longest token, memory O(1) for all but
   // adversarial vocabularies.
   void encode(std::string_view word, std::vector<int32_t>& ids) const override;
+  std::string_view kind() const override { return "Unigram"; }
 
  private:
   // The best way to get to a position.

@@ -14,6 +14,9 @@ class WordEncoder {
 
   // Appends the ids of `word`. REQUIRES: valid UTF-8 or, for byte-level models, any bytes.
   virtual void encode(std::string_view word, std::vector<int32_t>& ids) const = 0;
+
+  // As tokenizer.json calls it: "BPE", "Unigram".
+  virtual std::string_view kind() const = 0;
 };
 
 }  // namespace hearth::engine
