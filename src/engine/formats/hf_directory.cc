@@ -9,6 +9,7 @@
 #include "engine/formats/hf_config.h"
 #include "engine/formats/hf_weights.h"
 #include "engine/formats/json.h"
+#include "engine/formats/json_stream.h"
 #include "engine/formats/safetensors.h"
 #include "engine/models/architecture.h"
 
@@ -61,16 +62,25 @@ Result<int32_t> added_token_id(const std::string& directory, const JsonObject& c
     }
   }
   const std::string path = directory + "/tokenizer.json";
-  HEARTH_TRY(const std::optional<json> tokenizer,
-             read_optional_json_file(path, kTokenizerJsonLimits, "model"));
-  if (!tokenizer || !tokenizer->is_object()) return -1;
-  for (const json& entry : tokenizer->value("added_tokens", json::array())) {
-    if (!entry.is_object() || entry.value("content", json()) != token) continue;
+  const Result<MappedFile> file = MappedFile::open(path);
+  if (!file.ok()) {
+    if (file.error().code() == Code::kNotFound) return -1;
+    return file.error();
+  }
+  int32_t found = -1;
+  const auto compare = [&](const std::string*, const json& entry) -> Result<void> {
+    if (found >= 0 || !entry.is_object() || entry.value("content", json()) != token) return {};
     HEARTH_TRY(const JsonObject added, JsonObject::of(entry, path + ": added_tokens"));
     HEARTH_TRY(const int64_t id, added.integer("id", 0, INT32_MAX));
-    return static_cast<int32_t>(id);
-  }
-  return -1;
+    found = static_cast<int32_t>(id);
+    return {};
+  };
+  const auto skip = [](const std::string*, const json&) -> Result<void> { return {}; };
+  const JsonList lists[] = {
+      {"model", "vocab", skip}, {"model", "merges", skip}, {"", "added_tokens", compare}};
+  HEARTH_RETURN_IF_ERROR(stream_json(file->text(), path, kTokenizerJsonLimits, lists));
+  HEARTH_RETURN_IF_ERROR(file->check_intact());
+  return found;
 }
 
 // Chat template and special tokens. A newer repository keeps the template in a file of its own,

@@ -49,6 +49,11 @@ class HostileFile : public ::testing::Test {
     refused(open_model, path, path, parts);
   }
 
+  void refused_tokenizer(std::string_view content, std::initializer_list<std::string_view> parts) {
+    const std::string path = folder_.write("tokenizer.json", content);
+    refused(load_tokenizer, path, path, parts);
+  }
+
   // A Hugging Face directory that is right but for one file.
   void refused_in_directory(const std::string& name, std::string_view content,
                             std::initializer_list<std::string_view> parts) {
@@ -159,6 +164,87 @@ TEST_F(HostileFile, IndicesWithoutEnd) {
   refused_in_directory("model.safetensors.index.json",
                        "{\"weight_map\":{" + many(500'000, entry) + "}}",
                        {"more than 300000 values"});
+}
+
+// The element, so often that a document built of it would take some hundred megabytes.
+std::string endless(const std::string& element) {
+  return many(2'000'000, [&](int) { return element; });
+}
+
+TEST_F(HostileFile, TokenizerListsWithoutEnd) {
+  for (const std::string element : {"[]", "[\"\"]", "{\"\":0}"}) {
+    const std::string list = "[" + endless(element) + "]";
+    const bool strings = element != "[]";
+    const auto expected = [&](std::string_view what) {
+      return strings ? what : "more than 65536 bytes between two strings";
+    };
+    refused_tokenizer("{\"model\":{\"vocab\":" + list + "}}",
+                      {expected("model: key vocab: expected [token of at most 1024 bytes")});
+    refused_tokenizer("{\"model\":{\"vocab\":{\"a\":0},\"merges\":" + list + "}}",
+                      {expected("model: key merges: expected \"a b\"")});
+    refused_tokenizer("{\"added_tokens\":" + list + "}", {expected("added_tokens: ")});
+    refused_tokenizer("{\"normalizer\":" + list + "}", {expected("more than 20000 values")});
+    refused_tokenizer("{\"model\":{\"merges\":[" + list + "]}}",
+                      {expected("an element of merges: more than 64 values")});
+    refused_tokenizer(list, {expected("more than 20000 values")});
+  }
+}
+
+TEST_F(HostileFile, TokenizersWithLongOrDeepValues) {
+  refused_tokenizer("{\"model\":{\"vocab\":{\"a\":" + std::string(30'000'000, '['), {"nesting"});
+  refused_tokenizer("{\"model\":{\"vocab\":{\"a\":" + std::string(30'000'000, '1') + "}}}",
+                    {"bytes between two strings"});
+  refused_tokenizer(std::string(30'000'000, '\n'), {"bytes between two strings"});
+  refused_tokenizer("[" + std::string(65'000, '\n') + "x", {"syntax error"});
+  refused_tokenizer("{\"" + std::string(30'000'000, 'a') + "\":0}", {"1048576 bytes in a string"});
+  refused_tokenizer("{\"decoder\":\"" + std::string(1'048'000, 'a') + "\x01\"}", {"control"});
+  const std::string text = "\"" + std::string(60'000, 'a') + "\"";
+  const std::string texts = many(500, [&](int) { return text; });
+  refused_tokenizer("{\"decoder\":[" + texts + "]}", {"2097152 bytes of text"});
+  refused_tokenizer("{\"added_tokens\":[[" + texts + "]]}", {"65536 bytes of text"});
+  const auto entry = [](int i) {
+    return "\"" + std::to_string(i) + std::string(1000, 'a') + "\":" + std::to_string(i);
+  };
+  refused_tokenizer("{\"model\":{\"vocab\":{" + many(30'000, entry) + "}}}",
+                    {"expected at most 8388608 bytes of tokens"});
+}
+
+// A file of 30 MB with as many tokens, merges and added tokens as there may be, and then the rest
+// of the object "model" and of the top object.
+std::string full_tokenizer(const std::string& last_merge, const std::string& last) {
+  const auto token = [](int i) { return "\"" + std::to_string(i) + "\":" + std::to_string(i); };
+  const auto added = [](int) {
+    return std::string(R"({"special":true,"content":"<a token of many names>","id":1048575})");
+  };
+  return R"({"added_tokens":[)" + many(65'536, added) + R"(],"model":{"vocab":{)" +
+         many(1'048'575, token) + R"(},"merges":[)" +
+         many(1'048'575, [](int) { return "\"1 0\""; }) + "," + last_merge + "]}" + last + "}";
+}
+
+TEST_F(HostileFile, TokenizersThatAreWrongAtTheEnd) {
+  refused_tokenizer(full_tokenizer("\"1 00\"", ""), {"merge of 1 and 00: 00 is no token"});
+  refused_tokenizer(full_tokenizer("\"1 0\",\"1 0\"", ""), {"at most 1048576 merges"});
+  refused_tokenizer(full_tokenizer("\"1 0\"", R"(,"decoder":{"type":"CTC"})"), {"decoder", "CTC"});
+  refused_tokenizer(full_tokenizer("\"1 0\"", R"(,"post_processor":{"type":"BertProcessing",)"
+                                              R"("cls":["",0],"sep":["",1048576]})"),
+                    {"key sep"});
+  refused_tokenizer(full_tokenizer("\"1 0\"", ",\"model\":{\"vocab\":{}}"), {"key vocab", "twice"});
+  // Merges before tokens.
+  const auto token = [](int i) { return "\"" + std::to_string(i) + "\":" + std::to_string(i); };
+  refused_tokenizer(R"({"model":{"merges":[)" + many(1'000'000, [](int) { return "\"1 0\""; }) +
+                        R"(,"1 00"],"vocab":{)" + many(1'000'000, token) + "}}}",
+                    {"merge of 1 and 00: 00 is no token"});
+  const auto scored = [](int i) { return "[\"" + std::to_string(i) + "\",-1.25]"; };
+  refused_tokenizer(R"({"model":{"vocab":[)" + many(1'048'576, scored) + R"(],"unk_id":1048576}})",
+                    {"key unk_id"});
+}
+
+TEST_F(HostileFile, TokenizersThatAreSearchedForOneToken) {
+  std::filesystem::create_directory(folder_.path() + "/model");
+  folder_.write("model/tokenizer_config.json", R"({"eos_token":"<end>"})");
+  const std::string list = "[" + endless("[\"\"]") + "]";
+  refused_in_directory("tokenizer.json", "{\"model\":{\"merges\":" + list + "},\"a\":" + list + "}",
+                       {"more than 20000 values"});
 }
 
 }  // namespace

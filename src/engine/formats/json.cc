@@ -11,6 +11,9 @@ namespace {
 
 using nlohmann::json;
 
+// A syntax error quotes what was read, which may be all of a long string.
+constexpr size_t kReasonBytesMax = 512;
+
 Error past_limit(const std::string& file, size_t offset, std::string_view what, int64_t limit) {
   return Error(Code::kCorrupt, file + ": byte " + std::to_string(offset) + ": more than " +
                                    std::to_string(limit) + " " + std::string(what));
@@ -26,18 +29,26 @@ Result<void> check_json_limits(std::string_view text, const std::string& file,
   int depth = 0;
   int64_t values = 0;
   bool in_string = false;
+  size_t begin = 0;  // of the string, or of what lies between two
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
+    const int64_t bytes_max = in_string ? limits.string_bytes_max : limits.gap_bytes_max;
+    if (static_cast<int64_t>(i - begin) > bytes_max) {
+      return past_limit(file, i, in_string ? "bytes in a string" : "bytes between two strings",
+                        bytes_max);
+    }
     if (in_string) {
       if (c == '\\') {
         ++i;
       } else if (c == '"') {
         in_string = false;
+        begin = i;
       }
       continue;
     }
     if (c == '"') {
       in_string = true;
+      begin = i;
     } else if (c == '[' || c == '{') {
       ++values;
       if (++depth > limits.depth_max) {
@@ -53,37 +64,39 @@ Result<void> check_json_limits(std::string_view text, const std::string& file,
   return {};
 }
 
-Result<json> parse_json(std::string_view text, const std::string& file, const JsonLimits& limits,
-                        std::string_view skip_key) {
+Error json_syntax_error(const std::string& file, std::string_view what) {
+  // "[json.exception.parse_error.101] parse error at line 1, column 2: ...".
+  const size_t begin = what.find("] ");
+  std::string storage;  // what() quotes the text, whatever its bytes
+  std::string_view reason = begin == std::string_view::npos ? what : what.substr(begin + 2);
+  reason = reason.substr(0, kReasonBytesMax);
+  return Error(Code::kCorrupt, file + ": " + std::string(valid_utf8(reason, storage)));
+}
+
+Error wrong_json_value(std::string_view where, std::string_view key, std::string_view expected) {
+  return Error(Code::kCorrupt, std::string(where) + ": key " + std::string(key) + ": expected " +
+                                   std::string(expected));
+}
+
+Result<json> parse_json(std::string_view text, const std::string& file, const JsonLimits& limits) {
   HEARTH_RETURN_IF_ERROR(check_json_limits(text, file, limits));
-  const auto keep = [&](int depth, json::parse_event_t event, json& parsed) {
-    return depth != 1 || event != json::parse_event_t::key ||
-           parsed.get_ref<const std::string&>() != skip_key;
-  };
   try {
-    return skip_key.empty() ? json::parse(text) : json::parse(text, keep);
+    return json::parse(text);
   } catch (const json::exception& e) {
-    // what() is "[json.exception.parse_error.101] parse error at line 1, column 2: ...".
-    const std::string_view what = e.what();
-    const size_t begin = what.find("] ");
-    std::string storage;  // what() quotes the text, whatever its bytes
-    const std::string_view reason = begin == std::string_view::npos ? what : what.substr(begin + 2);
-    return Error(Code::kCorrupt, file + ": " + std::string(valid_utf8(reason, storage)));
+    return json_syntax_error(file, e.what());
   }
 }
 
-Result<json> read_json_file(const std::string& path, const JsonLimits& limits,
-                            std::string_view skip_key) {
+Result<json> read_json_file(const std::string& path, const JsonLimits& limits) {
   HEARTH_TRY(const MappedFile file, MappedFile::open(path));
-  HEARTH_TRY(json document, parse_json(file.text(), path, limits, skip_key));
+  HEARTH_TRY(json document, parse_json(file.text(), path, limits));
   HEARTH_RETURN_IF_ERROR(file.check_intact());
   return document;
 }
 
 Result<std::optional<json>> read_optional_json_file(const std::string& path,
-                                                    const JsonLimits& limits,
-                                                    std::string_view skip_key) {
-  Result<json> value = read_json_file(path, limits, skip_key);
+                                                    const JsonLimits& limits) {
+  Result<json> value = read_json_file(path, limits);
   if (value.ok()) return std::optional<json>(std::move(*value));
   if (value.error().code() == Code::kNotFound) return std::optional<json>();
   return value.error();
@@ -100,8 +113,7 @@ const json* JsonObject::find(std::string_view key) const {
 }
 
 Error JsonObject::wrong(std::string_view key, std::string_view expected) const {
-  return Error(Code::kCorrupt,
-               where_ + ": key " + std::string(key) + ": expected " + std::string(expected));
+  return wrong_json_value(where_, key, expected);
 }
 
 Result<int64_t> JsonObject::integer(std::string_view key, int64_t min, int64_t max) const {

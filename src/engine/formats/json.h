@@ -17,27 +17,29 @@ struct JsonLimits {
   int64_t bytes_max = 4 << 20;
   int64_t values_max = 200'000;
   int depth_max = 32;
+  // The parser keeps the string or number that it reads, and all that lies before a string.
+  int64_t string_bytes_max = 4 << 20;
+  int64_t gap_bytes_max = 1 << 20;  // between two strings
 };
-
-// Of tokenizer.json, by far the largest: published files have up to 40 MB and two million values.
-inline constexpr JsonLimits kTokenizerJsonLimits{.bytes_max = 128 << 20, .values_max = 8'000'000};
 
 // Depth, values and bytes within `limits`? kCorrupt names the file, the bound and the offset. Looks
 // only at brackets, commas and strings; whether the text is JSON is the parser's business.
 Result<void> check_json_limits(std::string_view text, const std::string& file,
                                const JsonLimits& limits);
 
-// The document; kCorrupt with file and offset if it is not JSON or is past `limits`. A non-empty
-// `skip_key` names a key of the top object whose value is checked but not kept.
+// The document; kCorrupt with file and offset if it is not JSON or is past `limits`.
 Result<nlohmann::json> parse_json(std::string_view text, const std::string& file,
-                                  const JsonLimits& limits, std::string_view skip_key = {});
+                                  const JsonLimits& limits);
 
 // parse_json of a file's contents, and of a file that may be missing (then nothing).
-Result<nlohmann::json> read_json_file(const std::string& path, const JsonLimits& limits,
-                                      std::string_view skip_key = {});
+Result<nlohmann::json> read_json_file(const std::string& path, const JsonLimits& limits);
 Result<std::optional<nlohmann::json>> read_optional_json_file(const std::string& path,
-                                                              const JsonLimits& limits,
-                                                              std::string_view skip_key = {});
+                                                              const JsonLimits& limits);
+
+// kCorrupt for text that is not JSON; `what` is that of nlohmann's exception.
+Error json_syntax_error(const std::string& file, std::string_view what);
+// kCorrupt for a value that is not what its key is for.
+Error wrong_json_value(std::string_view where, std::string_view key, std::string_view expected);
 
 // Typed access to the keys of one object. A key that is absent or null counts as missing. Each
 // error names the place (`where`, as "config.json: rope_scaling"), the key, and what was expected.

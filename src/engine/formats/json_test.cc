@@ -36,18 +36,21 @@ TEST(Json, ValuesAndBytesAreBounded) {
   EXPECT_THAT(error_of("[1,2,3]              ", limits), HasSubstr("more than 20 bytes"));
 }
 
+TEST(Json, StringsAndWhatLiesBetweenThemAreBounded) {
+  const JsonLimits limits{.string_bytes_max = 4, .gap_bytes_max = 6};
+  EXPECT_TRUE(parse_json("[\"abc\",   \"abc\"]", "f", limits).ok());
+  EXPECT_THAT(error_of("[\"abcd\"]", limits),
+              AllOf(HasSubstr("byte 6"), HasSubstr("more than 4 bytes in a string")));
+  EXPECT_THAT(error_of(R"(["\\\\"])", limits), HasSubstr("more than 4 bytes in a string"));
+  EXPECT_THAT(error_of("[\"abc\",        1]", limits),
+              HasSubstr("more than 6 bytes between two strings"));
+}
+
 TEST(Json, SyntaxErrorsNameThePlace) {
   EXPECT_THAT(error_of("{\"a\": }"), HasSubstr("column 7"));
   error_of("");
   EXPECT_TRUE(is_valid_utf8(error_of("[\"\xff\"]")));
   error_of("[1] x");
-}
-
-TEST(Json, SkipsOneKeyOfTheTopObject) {
-  const auto parsed =
-      parse_json(R"({"a":{"model":1},"model":{"vocab":{"x":[1,2]}},"b":2})", "f", {}, "model");
-  ASSERT_TRUE(parsed.ok());
-  EXPECT_EQ(parsed->dump(), R"({"a":{"model":1},"b":2})");
 }
 
 TEST(Json, WrongKeysAreNamed) {

@@ -133,25 +133,12 @@ class LoadedTokenizer final : public Tokenizer {
   std::unordered_map<std::string, int32_t> added_ids_;
 };
 
-// Ids beyond the tokens, as a template may name, would be handed out but never decoded.
-Result<void> check_ids(const TokenizerParts& parts, const std::string& path) {
-  const auto known = [&](int32_t id) {
-    return id >= 0 && id < static_cast<int32_t>(parts.tokens.size());
-  };
-  for (const std::vector<int32_t>& ids : {parts.prefix, parts.suffix}) {
-    const auto bad = std::find_if_not(ids.begin(), ids.end(), known);
-    if (bad != ids.end()) {
-      return Error(Code::kCorrupt, path + ": special token id " + std::to_string(*bad) + " of " +
-                                       std::to_string(parts.tokens.size()) + " tokens");
-    }
-  }
-  return {};
-}
-
 Result<TokenizerParts> read_parts(const MappedFile& file) {
   if (!file.text().starts_with("GGUF")) return parse_tokenizer_json(file.text(), file.path());
   HEARTH_TRY(const GgufParts parts, open_gguf_parts(file.path()));
-  return read_tokenizer_gguf(parts.gguf);
+  HEARTH_TRY(TokenizerParts tokenizer, read_tokenizer_gguf(parts.gguf));
+  HEARTH_RETURN_IF_ERROR(check_special_ids(tokenizer, tokenizer.tokens.size(), file.path()));
+  return tokenizer;
 }
 
 }  // namespace
@@ -162,7 +149,6 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::load(const std::string& path) {
   HEARTH_TRY(const MappedFile file, MappedFile::open(directory ? path + "/tokenizer.json" : path));
   HEARTH_TRY(TokenizerParts parts, read_parts(file));
   HEARTH_RETURN_IF_ERROR(file.check_intact());
-  HEARTH_RETURN_IF_ERROR(check_ids(parts, path));
   return std::unique_ptr<Tokenizer>(std::make_unique<LoadedTokenizer>(std::move(parts)));
 }
 

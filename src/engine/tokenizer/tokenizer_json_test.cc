@@ -51,6 +51,15 @@ TEST(Tokenizer, DamagedFilesAreRefused) {
                 d["model"]["merges"].push_back({"a", "\u00fe\u00fe"});
               }),
               HasSubstr("is no token"));
+  EXPECT_THAT(refused([](json& d) {
+                d["added_tokens"].push_back({{"id", 4000}, {"content", "<x>"}});
+                d["added_tokens"].push_back({{"id", 4000}, {"content", "<y>"}});
+              }),
+              HasSubstr("tokens <x> and <y> both have id 4000"));
+  EXPECT_THAT(refused([](json& d) {
+                d["added_tokens"].push_back({{"id", 7}, {"content", "<x>"}});
+              }),
+              HasSubstr("both have id 7"));
   EXPECT_THAT(refused([](json& d) { d["model"]["merges"].push_back("abc"); }), HasSubstr("merges"));
   EXPECT_THAT(refused([](json& d) { d["model"]["merges"].push_back({"a"}); }), HasSubstr("merges"));
   EXPECT_THAT(refused([](json& d) { d["model"].erase("vocab"); }), HasSubstr("vocab"));

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "engine/tokenizer/added_tokens.h"
 #include "engine/tokenizer/decoder.h"
 #include "engine/tokenizer/normalizer.h"
@@ -25,5 +26,9 @@ struct TokenizerParts {
   std::vector<int32_t> prefix;      // ids that the post-processor puts before and after
   std::vector<int32_t> suffix;
 };
+
+// kCorrupt if prefix or suffix name an id that is not below `tokens`, their number: it would be
+// handed out but never decoded.
+Result<void> check_special_ids(const TokenizerParts& parts, size_t tokens, const std::string& file);
 
 }  // namespace hearth::engine
