@@ -62,6 +62,13 @@ TEST(PackedMatrix, SelectedRowsAreThoseOfTheTensor) {
       for (int k = 0; k < 256; ++k) ASSERT_EQ(row[k], all[(5 + 2 * r) * 256 + k]);
     }
     expect_rows_come_back(odd);
+    // Runs of three, at every eighth row: 2, 3, 4, 10, 11, 12 .. 34, 35, 36.
+    const TensorView runs = tensor.view.select(2, 15, 8, 3);
+    for (int r = 0; r < 15; ++r) {
+      decode_row(runs, r, row.data());
+      for (int k = 0; k < 256; ++k) ASSERT_EQ(row[k], all[(2 + r / 3 * 8 + r % 3) * 256 + k]);
+    }
+    expect_rows_come_back(runs);
   }
 }
 
