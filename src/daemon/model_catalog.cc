@@ -37,7 +37,10 @@ Result<cluster::ModelFacts> read_model_facts(const std::string& id, const std::s
   }
   facts.embedding_bytes = std::max<int64_t>(facts.embedding_bytes, 0);
   facts.head_bytes = std::max<int64_t>(facts.head_bytes, 0);
-  facts.kv_bytes_per_token_layer = spec.kv_numbers() * static_cast<int64_t>(sizeof(float));
+  int64_t caching = 0;  // layers that cache anything
+  for (int layer = 0; layer < spec.layers; ++layer) caching += spec.linear(layer) ? 0 : 1;
+  facts.kv_bytes_per_token_layer =
+      spec.kv_numbers() * static_cast<int64_t>(sizeof(float)) * caching / spec.layers;
   return facts;
 }
 

@@ -96,8 +96,8 @@ class WeightLoader {
   // Is the tensor stored in blocks? kNotFound if there is none.
   Result<bool> quantised(const std::string& name) const;
 
-  // Errors of all below: kCorrupt naming a tensor that is missing or has another shape, and what was
-  // expected.
+  // Errors of all below: kCorrupt naming a tensor that is missing or has another shape, and what
+  // was expected.
 
   // Reads a vector at once; of `rows` x `columns`, a matrix row by row.
   Result<void> vector(const std::string& name, int64_t size, std::vector<float>* out);
