@@ -83,9 +83,9 @@ struct Activations {
     TileStorage tile;                 // kTileRows rows of the widest input, kPrivateRows of some
     int16_t* cached_key = nullptr;    // [kHeadDimMax], as it goes into the cache
     int16_t* cached_value = nullptr;  // [kHeadDimMax]
-    int32_t* order = nullptr;   // [R * used], rows by expert: row * used + place among its chosen
+    int32_t* order = nullptr;   // [R * used], the rows that chose each expert, expert by expert
     int32_t* begins = nullptr;  // [experts + 1], each expert's part of `order`
-    int32_t* places = nullptr;  // [R * used], the inverse of `order`
+    int32_t* places = nullptr;  // [R * used], where in `order` each row's choices are
     float* scores = nullptr;    // [experts]
   };
   std::vector<Private> threads;  // one per worker

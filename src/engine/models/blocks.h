@@ -22,6 +22,9 @@ void latent_attention(Pass& pass, const LayerWeights& w, int layer);
 //   x += out (norm(S^T q) * silu(z)),  q, k, v, z, a, b = projections of h = norm(x)
 void gated_delta_net(Pass& pass, const LayerWeights& w, int layer);
 
+// out (+)= down (activation(gate h) * up h), [rows, hidden]. Ends with a barrier.
+void gated_product(Pass& pass, const Tiles& h, const FeedForwardWeights& w, float* out, bool add);
+
 // x += down (activation(gate h) * up h), h = norm(x)
 void feed_forward(Pass& pass, const LayerWeights& w);
 

@@ -3,16 +3,12 @@
 #include "engine/models/blocks.h"
 
 namespace hearth::engine {
-namespace {
 
 using kernels::kBlockRows;
 
-// out (+)= down (activation(gate h) * up h), h = norm(x)
-void gated(Pass& pass, const FeedForwardWeights& w, const std::vector<float>& norm, float* out,
-           bool add) {
+void gated_product(Pass& pass, const Tiles& h, const FeedForwardWeights& w, float* out, bool add) {
   Activations& a = pass.activations();
   const int64_t width = w.gate.rows;
-  const Tiles h = pass.normed_tiles(a.x, norm, pass.spec().norm_epsilon, {&w.gate, &w.up});
   // The same columns of both products fall to the same worker, so it can combine them at once.
   pass.multiply(h, {{.matrix = &w.gate, .out = a.gate}});
   pass.multiply(h, {{.matrix = &w.up, .out = a.up}});
@@ -22,19 +18,16 @@ void gated(Pass& pass, const FeedForwardWeights& w, const std::vector<float>& no
   pass.barrier();
   pass.multiply(pass.tiles(a.gate, width, {&w.down}),
                 {{.matrix = &w.down, .out = out, .add = add}});
+  pass.barrier();
 }
-
-}  // namespace
 
 void feed_forward(Pass& pass, const LayerWeights& w) {
   Activations& a = pass.activations();
-  if (w.ffn_out_norm.empty()) {
-    gated(pass, w.ffn, w.ffn_norm, a.x, true);
-    pass.barrier();
-    return;
-  }
-  gated(pass, w.ffn, w.ffn_norm, a.branch, false);
-  pass.barrier();
+  const bool normed = !w.ffn_out_norm.empty();
+  const Tiles h =
+      pass.normed_tiles(a.x, w.ffn_norm, pass.spec().norm_epsilon, {&w.ffn.gate, &w.ffn.up});
+  gated_product(pass, h, w.ffn, normed ? a.branch : a.x, !normed);
+  if (!normed) return;
   pass.add_normed(a.x, a.branch, w.ffn_out_norm);
   pass.barrier();
 }

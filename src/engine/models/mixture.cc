@@ -209,20 +209,11 @@ void add_shared(Pass& pass, const MixtureWeights& m) {
   Activations& a = pass.activations();
   const int64_t hidden = pass.spec().hidden;
   const FeedForwardWeights& w = m.shared;
-  const int64_t width = w.gate.rows;
   const bool weighted = m.shared_gate.rows > 0;
   const PackedMatrix& last = weighted ? m.shared_gate : w.up;
   const Tiles h = pass.tiles(a.mixture.normed, hidden, {&w.gate, &w.up, &last});
-  pass.multiply(h, {{.matrix = &w.gate, .out = a.gate}});
-  pass.multiply(h, {{.matrix = &w.up, .out = a.up}});
   if (weighted) pass.multiply(h, {{.matrix = &m.shared_gate, .out = a.mixture.shared_weight}});
-  const Range blocks = pass.part(w.gate.blocks());
-  pass.activate(a.gate, a.up, pass.rows(), width, blocks.begin * kBlockRows,
-                std::min(blocks.end * kBlockRows, width));
-  pass.barrier();
-  pass.multiply(pass.tiles(a.gate, width, {&w.down}),
-                {{.matrix = &w.down, .out = weighted ? a.branch : a.x, .add = !weighted}});
-  pass.barrier();
+  gated_product(pass, h, w, weighted ? a.branch : a.x, !weighted);
   if (!weighted) return;
   const Range range = pass.part(pass.rows());
   for (int64_t r = range.begin; r < range.end; ++r) {
