@@ -56,6 +56,16 @@ HEARTH_SIMD void store_sums(const MatmulArgs& args, const F32x16* sums, int row,
   }
 }
 
+// Where store_sums() will write.
+HEARTH_SIMD void prefetch_sums(const MatmulArgs& args, int row, int n, int64_t b, int blocks) {
+  for (int i = 0; i < n; ++i) {
+    const float* out = args.out + (row + i) * args.out_stride + b * kBlockRows;
+    for (int at = 0; at < blocks; ++at) {
+      prefetch(reinterpret_cast<const std::byte*>(out + at * kBlockRows));
+    }
+  }
+}
+
 // Blocks [b, b + blocks) times the rows of [row_begin, row_end), by steps for up to rows_max rows.
 HEARTH_SIMD void multiply_rows(const MatmulArgs& args, const RowStep* steps, int rows_max,
                                int64_t b, int blocks, int row_begin, int row_end) {

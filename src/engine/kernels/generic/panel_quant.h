@@ -165,6 +165,7 @@ HEARTH_SIMD void multiply_panel(const MatmulArgs& args, const Panel& panel, cons
       const int left = m - row;
       const int power = left >= kPanelRows ? 3 : left >= 4 ? 2 : left >= 2 ? 1 : 0;
       const int taken = power == 3 ? kPanelRows : 1 << power;
+      prefetch_sums(args, first + row, taken, block, blocks);
       F32x16 totals[kPanelBlocks * kPanelRows];
       steps[power](args, panel, first, row, m, totals);
       store_sums(args, totals, first + row, taken, block, blocks);
