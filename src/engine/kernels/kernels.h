@@ -39,7 +39,18 @@ struct MatmulArgs {
   int64_t block_begin = 0;
   int64_t block_end = 0;
   bool add = false;  // add to what `out` holds
+  // panel_bytes(columns) of room, 64-byte aligned; products of more than kTileRows quantised rows
+  // use it.
+  std::byte* panel = nullptr;
 };
+
+// What a panel of unpacked weights takes: dot products' operands, scales and mins.
+constexpr int kPanelBlocksMax = 2;
+constexpr int kPanelQuadBytes = 128;
+static constexpr int64_t panel_bytes(int64_t columns) {
+  return kPanelBlocksMax *
+         (columns / 4 * kPanelQuadBytes + 2 * columns / kHalfGroup * kBlockRows * 4);
+}
 
 // Attention of up to kTileRows queries over one sequence's keys and values of one KV head.
 // The cache is paged: 32 tokens a page, `pool` + table[i] * page_bytes is page i of this head.

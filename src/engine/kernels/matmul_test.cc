@@ -47,6 +47,7 @@ std::vector<float> product(const Kernels& kernels, bool quantised, const Weights
     kernels.tile_q(&rows[r * columns], n, columns, &xq.bytes[r * padded / 4 * kQuadBytes],
                    &xq.scales[r * padded / kGroup], &xq.sums[r * padded / kHalfGroup]);
   }
+  const Buffer panel = Buffer::allocate(panel_bytes(padded)).value();
   Misaligned out(std::vector<float>(m * weights.matrix.rows, add ? 100.0f : NAN), 1);
   MatmulArgs args{.weights = weights.matrix.data,
                   .block_bytes = weights.matrix.block_bytes(),
@@ -60,7 +61,8 @@ std::vector<float> product(const Kernels& kernels, bool quantised, const Weights
                   .out = out.data(),
                   .out_stride = weights.matrix.rows,
                   .out_columns = weights.matrix.rows,
-                  .add = add};
+                  .add = add,
+                  .panel = panel.data()};
   const int encoding = static_cast<int>(weights.matrix.encoding);
   const auto matmul = quantised ? kernels.matmul_q[encoding] : kernels.matmul[encoding];
   // In two ranges, as two threads would.
