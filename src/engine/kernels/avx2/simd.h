@@ -29,7 +29,7 @@ struct I32x16 {
 // Rows of a tile that the inner loops take at once: as many as the 16 registers hold.
 constexpr int kFloatRows = 4;
 constexpr bool kFloatPairs = false;
-constexpr int kQuantRows = 3;
+constexpr int kQuantRows = 4;
 constexpr int kPanelRows = 4;
 constexpr int kPanelBlocks = 1;
 constexpr int kQueryRows = 3;
@@ -265,6 +265,8 @@ HEARTH_SIMD I32x16 dot_sweep(I32x16 sum, const DotWeights& weights, const DotAct
   sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(weights.even_b, x.even));
   sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(weights.odd_a, x.odd));
   sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(weights.odd_b, x.odd));
+  // Otherwise GCC makes the products of all quads first, more than there are registers for.
+  asm("" : "+x"(sum.a), "+x"(sum.b));
   return sum;
 }
 using DotSum = I32x16;
