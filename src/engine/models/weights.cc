@@ -142,7 +142,7 @@ Result<void> WeightLoader::expert(const std::string& prefix, const std::string& 
 void WeightLoader::add_job(const TensorView& view, std::optional<Choice> transposed,
                            bool requantise, PackedMatrix* out) {
   bytes_ += out->bytes();
-  jobs_.push_back({view, out, transposed, layer_, requantise});
+  jobs_.push_back({view, out, tensors_.size() - 1, transposed, layer_, requantise});
 }
 
 int WeightLoader::layers() const {
@@ -151,6 +151,12 @@ int WeightLoader::layers() const {
     if (job.layer >= 0) layers.insert(job.layer);
   }
   return static_cast<int>(layers.size());
+}
+
+std::vector<WeightLoader::Matrix> WeightLoader::matrices() const {
+  std::vector<Matrix> matrices;
+  for (const Job& job : jobs_) matrices.push_back({&tensors_[job.tensor], job.matrix});
+  return matrices;
 }
 
 std::vector<Encoding> WeightLoader::encodings() const {

@@ -127,6 +127,12 @@ class WeightLoader {
   std::vector<Encoding> encodings() const;
   // All that was named so far.
   const std::vector<ModelTensor>& tensors() const { return tensors_; }
+  // Those of them that are matrices for pack(). Valid until something else is named.
+  struct Matrix {
+    const ModelTensor* tensor;
+    const PackedMatrix* packed;
+  };
+  std::vector<Matrix> matrices() const;
 
   // Packs all matrices on all threads into one allocation and gives the files' pages back as it
   // goes. `progress(done, total)` after each layer. kResourceExhausted if there is no memory.
@@ -136,6 +142,7 @@ class WeightLoader {
   struct Job {
     TensorView view;
     PackedMatrix* matrix;
+    size_t tensor;                     // in tensors()
     std::optional<Choice> transposed;  // the outputs
     int layer;
     bool requantise;
