@@ -12,7 +12,6 @@
 namespace hearth::engine {
 namespace {
 
-constexpr int kThreadsMax = 1024;
 constexpr int kSlotsMax = 1 << 16;
 
 Error invalid(std::string message) { return Error(Code::kInvalidArgument, std::move(message)); }
@@ -25,7 +24,7 @@ Result<void> check_options(const ModelSpec& spec, const LoadOptions& options) {
                    std::to_string(shard.layer_end) + " are not a part of the model's " +
                    std::to_string(spec.layers));
   }
-  if (options.threads < 0 || options.threads > kThreadsMax) {
+  if (options.threads < 0 || options.threads > ThreadPool::kThreadsMax) {
     return invalid("a model cannot run on " + std::to_string(options.threads) + " threads");
   }
   if (options.sequences_max < 1 || options.sequences_max > kSlotsMax) {
