@@ -97,7 +97,7 @@ struct QuantProduct {
 
 template <Layout kLayout>
 void matmul_q(const MatmulArgs& args) {
-  if (args.rows > kTileRows) return panel_matmul_q<kLayout>(args);
+  if (args.rows >= args.panel_rows) return panel_matmul_q<kLayout>(args);
   matmul_blocks(args, nullptr, row_steps<QuantProduct<kLayout>, 1, kQuantRows>(), kQuantRows);
 }
 
