@@ -9,6 +9,8 @@
 #include <fstream>
 #include <limits>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace hearth::engine {
 namespace {
@@ -22,6 +24,35 @@ int quota_cores() {
   if (!(file >> quota >> period) || period <= 0) return std::numeric_limits<int>::max();
   return std::max(1, static_cast<int>(std::lround(quota / period)));
 }
+
+// What this process may use of the machine; empty if the system does not tell.
+class Topology {
+ public:
+  Topology() {
+    if (hwloc_topology_init(&topology_) != 0) return;
+    hwloc_topology_set_flags(
+        topology_, HWLOC_TOPOLOGY_FLAG_RESTRICT_TO_CPUBINDING | HWLOC_TOPOLOGY_FLAG_IS_THISSYSTEM);
+    loaded_ = hwloc_topology_load(topology_) == 0;
+  }
+  Topology(const Topology&) = delete;
+  Topology& operator=(const Topology&) = delete;
+  ~Topology() {
+    if (topology_ != nullptr) hwloc_topology_destroy(topology_);
+  }
+
+  template <class Visit>
+  void for_each(hwloc_obj_type_t type, Visit visit) const {
+    if (!loaded_) return;
+    for (hwloc_obj_t object = nullptr;
+         (object = hwloc_get_next_obj_by_type(topology_, type, object)) != nullptr;) {
+      visit(object);
+    }
+  }
+
+ private:
+  hwloc_topology_t topology_ = nullptr;
+  bool loaded_ = false;
+};
 
 #if defined(__linux__)
 cpu_set_t set_of(const Core& core) {
@@ -38,24 +69,40 @@ cpu_set_t set_of(const Core& core) {
 
 std::vector<Core> usable_cores() {
   std::vector<Core> cores;
-  hwloc_topology_t topology;
-  if (hwloc_topology_init(&topology) != 0) return {{0}};
-  hwloc_topology_set_flags(
-      topology, HWLOC_TOPOLOGY_FLAG_RESTRICT_TO_CPUBINDING | HWLOC_TOPOLOGY_FLAG_IS_THISSYSTEM);
-  if (hwloc_topology_load(topology) == 0) {
-    for (hwloc_obj_t object = nullptr;
-         (object = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_CORE, object)) != nullptr;) {
-      Core core;
-      int processor = -1;
-      while ((processor = hwloc_bitmap_next(object->cpuset, processor)) != -1) {
-        core.push_back(processor);
-      }
-      cores.push_back(std::move(core));
+  const Topology topology;
+  topology.for_each(HWLOC_OBJ_CORE, [&](hwloc_obj_t object) {
+    Core core;
+    int processor = -1;
+    while ((processor = hwloc_bitmap_next(object->cpuset, processor)) != -1) {
+      core.push_back(processor);
     }
-  }
-  hwloc_topology_destroy(topology);
+    cores.push_back(std::move(core));
+  });
   if (cores.empty()) cores.push_back({0});
   return cores;
+}
+
+Processor processor() {
+  Processor found;
+  const Topology topology;
+  const auto add_name = [&](hwloc_obj_t object) {
+    for (unsigned i = 0; i < object->infos_count; ++i) {
+      if (!std::string_view(object->infos[i].name).starts_with("CPU")) continue;
+      found.name += (found.name.empty() ? "" : " ") + std::string(object->infos[i].value);
+    }
+  };
+  // Where there are no packages, it is the machine that says it.
+  topology.for_each(HWLOC_OBJ_PACKAGE, [&](hwloc_obj_t package) {
+    if (found.name.empty()) add_name(package);
+  });
+  if (found.name.empty()) topology.for_each(HWLOC_OBJ_MACHINE, add_name);
+  for (const hwloc_obj_type_t level : {HWLOC_OBJ_L3CACHE, HWLOC_OBJ_L2CACHE}) {
+    if (found.cache_bytes > 0) break;
+    topology.for_each(level, [&](hwloc_obj_t cache) {
+      found.cache_bytes += static_cast<int64_t>(cache->attr->cache.size);
+    });
+  }
+  return found;
 }
 
 int physical_cores() { return std::min(static_cast<int>(usable_cores().size()), quota_cores()); }

@@ -1,6 +1,8 @@
 // The physical cores that this process may run on, and putting threads on them.
 #pragma once
 
+#include <cstdint>
+#include <string>
 #include <vector>
 
 namespace hearth::engine {
@@ -15,6 +17,14 @@ std::vector<Core> usable_cores();
 // How many of them the process gets the time of: a control group's quota (cpu.max) may be less.
 // At least 1.
 int physical_cores();
+
+// What the processor calls itself ("AuthenticAMD 26 2 AMD EPYC 1"; empty if unknown), and the bytes
+// of its outermost caches (0 if unknown).
+struct Processor {
+  std::string name;
+  int64_t cache_bytes = 0;
+};
+Processor processor();
 
 // Binds the calling thread to `core`. False, and nothing is changed, where the system cannot.
 bool pin_to(const Core& core);

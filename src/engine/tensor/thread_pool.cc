@@ -82,7 +82,7 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::run(const std::function<void(Worker&)>& body, int count) {
   body_ = &body;
-  start(count == 0 ? threads_ : count);
+  start(count);
   if (!cores_.empty()) move_to(cores_[0]);
   Worker self(this, 0, count_);
   body(self);

@@ -60,9 +60,10 @@ class ThreadPool {
 
   int threads() const { return threads_; }
 
-  // Runs `body` once on `count` threads (0: on all), the calling one included as worker 0, and
-  // returns when all have. Every worker must pass the same barriers. REQUIRES: count <= threads().
-  void run(const std::function<void(Worker&)>& body, int count = 0);
+  // Runs `body` once on `count` threads, the calling one included as worker 0, and returns when all
+  // have. Every worker must pass the same barriers. REQUIRES: 1 <= count <= threads().
+  void run(const std::function<void(Worker&)>& body, int count);
+  void run(const std::function<void(Worker&)>& body) { run(body, threads_); }
 
  private:
   friend class Worker;
