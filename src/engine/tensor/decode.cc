@@ -66,9 +66,12 @@ Scaling block_scaling(const TensorView& view, int64_t row, int64_t column) {
 
 void decode_codes(const TensorView& view, int64_t row, float* out) {
   const Layout& layout = kLayouts[static_cast<int>(view.encoding)];
+  const FileRows<1> rows(view, row, 1);
   for (int64_t k = 0; k < view.columns; k += kGroup) {
+    Codes<1> quads;
+    rows.read_codes(k / kGroup, quads);
     uint8_t codes[kGroup];
-    read_codes(view, row, k / kGroup, codes);
+    std::memcpy(codes, quads, sizeof codes);
     for (int64_t half = k; half < std::min(k + kGroup, view.columns); half += kHalfGroup) {
       const Scaling scaling = has_group_scales(view.encoding) ? group_scaling(view, row, half)
                                                               : block_scaling(view, row, half);
