@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/formats/encoding.h"
 #include "engine/kernels/layout.h"
 
 namespace hearth::engine {
@@ -25,6 +26,11 @@ uint32_t load_bits(const std::byte* at, int width) {
 uint8_t byte_at(const std::byte* at) { return static_cast<uint8_t>(*at); }
 
 constexpr uint32_t in_all_bytes(uint32_t value) { return 0x01010101u * value; }
+
+// Processors foresee one row that is read after another, but sixteen side by side only once they
+// have gone on for a while. So much of each row is asked for beforehand.
+constexpr int64_t kEarlyBytes = 4096;
+constexpr int64_t kLine = 64;
 
 // Everything below computes on a dword of every lane at once, in loops that compilers turn into
 // vector instructions: loading takes long enough to notice.
@@ -168,17 +174,6 @@ void read_bit_stream(const Blocks<kLanes>& blocks, Codes<kLanes>& codes) {
   }
 }
 
-// FP8's rows may end anywhere, the other encodings' where a group does: what is left of the rows,
-// and zeros.
-template <int kLanes>
-void copy_tails(int left, std::byte (&tails)[kLanes][kGroup], Blocks<kLanes>& blocks) {
-  for (int n = 0; n < kLanes; ++n) {
-    std::memset(tails[n], 0, sizeof tails[n]);
-    std::memcpy(tails[n], blocks.at[n], static_cast<size_t>(left));
-    blocks.at[n] = tails[n];
-  }
-}
-
 template <int kLanes>
 void read_block_codes(Encoding encoding, const Blocks<kLanes>& blocks, int part,
                       Codes<kLanes>& codes) {
@@ -213,7 +208,6 @@ void read_block_codes(Encoding encoding, const Blocks<kLanes>& blocks, int part,
       return read_bit_stream<5>(blocks, codes);
     case Encoding::kInt6:
       return read_bit_stream<6>(blocks, codes);
-    case Encoding::kF8_E4M3:
     case Encoding::kInt8:
       return blocks.load(0, codes);
     default:
@@ -258,25 +252,50 @@ int8_t read_iq4_scale(const std::byte* block, int i) {
 }  // namespace
 
 const std::byte* file_row(const TensorView& view, int64_t row) {
-  const int64_t bytes = view.columns / block_elements(view.encoding) * block_bytes(view.encoding);
-  return view.bytes.data() + view.tensor_row(row) * bytes;
+  return bytes_of_rows(view, row, row + 1).data();
 }
 
 template <int kLanes>
 FileRows<kLanes>::FileRows(const TensorView& view, int64_t first, int count)
-    : encoding_(view.encoding), columns_(view.columns), count_(count) {
-  for (int n = 0; n < kLanes; ++n) rows_[n] = file_row(view, first + std::min(n, count - 1));
+    : encoding_(view.encoding),
+      row_bytes_(static_cast<int64_t>(bytes_of_rows(view, first, first + 1).size())),
+      count_(count) {
+  const int64_t early = std::min(row_bytes_, kEarlyBytes);
+  for (int n = 0; n < kLanes; ++n) {
+    rows_[n] = file_row(view, first + std::min(n, count - 1));
+    for (int64_t at = 0; at < early; at += kLine) __builtin_prefetch(rows_[n] + at);
+  }
 }
 
 template <int kLanes>
 void FileRows<kLanes>::read_codes(int64_t group, Codes<kLanes>& codes) const {
+  // The other encodings' rows end where a group does.
+  if (encoding_ == Encoding::kF8_E4M3) return read_bytes(group * kGroup, codes);
   const int64_t offset = group * kGroup / block_elements(encoding_) * block_bytes(encoding_);
   Blocks<kLanes> blocks;
   for (int n = 0; n < kLanes; ++n) blocks.at[n] = rows_[n] + offset;
-  std::byte tails[kLanes][kGroup];
-  const int64_t left = columns_ - group * kGroup;
-  if (left < kGroup) copy_tails(static_cast<int>(left), tails, blocks);
   read_block_codes(encoding_, blocks, static_cast<int>(group % 8), codes);
+  clear_unused(codes);
+}
+
+template <int kLanes>
+void FileRows<kLanes>::read_bytes(int64_t at, Codes<kLanes>& bytes) const {
+  const int64_t left = row_bytes_ - at;
+  std::byte tails[kLanes][kReadBytes];
+  Blocks<kLanes> blocks;
+  for (int n = 0; n < kLanes; ++n) {
+    blocks.at[n] = rows_[n] + at;
+    if (left >= kReadBytes) continue;
+    std::memset(tails[n], 0, sizeof tails[n]);
+    std::memcpy(tails[n], blocks.at[n], static_cast<size_t>(left));
+    blocks.at[n] = tails[n];
+  }
+  blocks.load(0, bytes);
+  clear_unused(bytes);
+}
+
+template <int kLanes>
+void FileRows<kLanes>::clear_unused(Codes<kLanes>& codes) const {
   if (count_ == kLanes) return;
   for (auto& dwords : codes) std::fill(dwords + count_, dwords + kLanes, 0);
 }

@@ -21,6 +21,8 @@ using Codes = uint32_t[8][kLanes];
 template <int kLanes>
 class FileRows {
  public:
+  static constexpr int64_t kReadBytes = 32;
+
   // REQUIRES: 1 <= count <= kLanes.
   FileRows(const TensorView& view, int64_t first, int count);
 
@@ -30,9 +32,14 @@ class FileRows {
   // come with 128 added; FP8 as its bits.
   void read_codes(int64_t group, Codes<kLanes>& codes) const;
 
+  // kReadBytes of each row from byte `at` on, zeros beyond the last.
+  void read_bytes(int64_t at, Codes<kLanes>& bytes) const;
+
  private:
+  void clear_unused(Codes<kLanes>& codes) const;
+
   Encoding encoding_;
-  int64_t columns_;
+  int64_t row_bytes_;
   int count_;
   const std::byte* rows_[kLanes];
 };

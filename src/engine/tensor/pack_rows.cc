@@ -24,29 +24,32 @@ void store(std::byte* at, T value) {
 
 using Rows = FileRows<kBlockRows>;
 
-// `columns` units of every row side by side. A few at a time, so that their lines stay in the cache
-// while sixteen rows fill them.
-template <class T>
-void pack_units(const Rows& rows, int count, int64_t columns, std::byte* block) {
-  constexpr int64_t kStep = 16;
-  for (int64_t k = 0; k < columns; k += kStep) {
-    const int64_t end = std::min(k + kStep, columns);
-    for (int n = 0; n < count; ++n) {
-      for (int64_t j = k; j < end; ++j) {
-        std::memcpy(block + (j * kBlockRows + n) * sizeof(T), rows.row(n) + j * sizeof(T),
-                    sizeof(T));
-      }
+// A dword of the file, F32 or two of BF16, is one of the block.
+void pack_dwords(const Rows& rows, int64_t row_bytes, std::byte* block) {
+  Codes<kBlockRows> dwords;
+  for (int64_t at = 0; at < row_bytes; at += Rows::kReadBytes) {
+    rows.read_bytes(at, dwords);
+    for (const auto& lanes : dwords) {
+      std::memcpy(block, lanes, sizeof lanes);
+      block += sizeof lanes;
     }
   }
 }
 
-// Two columns a dword.
-void pack_bf16(const Rows& rows, int count, int64_t columns, std::byte* block) {
-  pack_units<uint32_t>(rows, count, columns / 2, block);
-  if (columns % 2 == 0) return;
-  const int64_t last = columns - 1;
-  for (int n = 0; n < count; ++n) {
-    std::memcpy(block + (last / 2 * kBlockRows + n) * 4, rows.row(n) + last * 2, 2);
+// F16.
+void pack_halves(const Rows& rows, int64_t row_bytes, std::byte* block) {
+  Codes<kBlockRows> pairs;
+  for (int64_t at = 0; at < row_bytes; at += Rows::kReadBytes) {
+    rows.read_bytes(at, pairs);
+    for (const auto& lanes : pairs) {
+      uint16_t halves[2][kBlockRows];
+      for (int n = 0; n < kBlockRows; ++n) {
+        halves[0][n] = static_cast<uint16_t>(lanes[n]);
+        halves[1][n] = static_cast<uint16_t>(lanes[n] >> 16);
+      }
+      std::memcpy(block, halves, sizeof halves);
+      block += sizeof halves;
+    }
   }
 }
 
@@ -213,11 +216,11 @@ void pack_rows(const TensorView& view, int64_t first, int count, const PackedMat
   const Rows rows(view, first, count);
   switch (view.encoding) {
     case Encoding::kF32:
-      return pack_units<uint32_t>(rows, count, view.columns, block);
-    case Encoding::kF16:
-      return pack_units<uint16_t>(rows, count, view.columns, block);
+      return pack_dwords(rows, view.columns * 4, block);
     case Encoding::kBF16:
-      return pack_bf16(rows, count, view.columns, block);
+      return pack_dwords(rows, view.columns * 2, block);
+    case Encoding::kF16:
+      return pack_halves(rows, view.columns * 2, block);
     default:
       break;
   }
