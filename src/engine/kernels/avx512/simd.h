@@ -157,7 +157,12 @@ using DotWeights = __m512i;
 struct DotSum {
   __m512i high, low;
 };
-HEARTH_SIMD DotWeights dot_weights(I32x16 bytes) { return bytes.v; }
+// Nothing is taken off the bytes, the largest of which is kMax.
+constexpr int dot_taken_off(int) { return 0; }
+template <int kMax>
+HEARTH_SIMD DotWeights dot_weights(I32x16 bytes) {
+  return bytes.v;
+}
 HEARTH_SIMD DotSum dot_start(int32_t value) {
   return {_mm512_setzero_si512(), _mm512_set1_epi32(value)};
 }

@@ -30,7 +30,8 @@ struct QuantProduct {
 
     template <int kQuad>
     HEARTH_INLINE void add_quad(DotSum (&sums)[kRows]) const {
-      const DotWeights w = dot_weights(Code::template quad<kQuad>(block, args.columns, group));
+      const DotWeights w =
+          dot_weights<Code::kMax>(Code::template quad<kQuad>(block, args.columns, group));
       const std::byte* at = x + kQuad * x_stride * kQuadBytes;
       for (int i = 0; i < kRows; ++i) sums[i] = dot_step(sums[i], w, at + i * kQuadBytes);
     }
@@ -48,7 +49,7 @@ struct QuantProduct {
     HEARTH_INLINE void half_products(F32x16 (&products)[kRows]) const {
       DotSum sums[kRows];
       for (int i = 0; i < kRows; ++i) {
-        sums[i] = dot_start(-Code::kOffset * x_sums[kHalf * x_stride + i]);
+        sums[i] = dot_start(-Code::kDotOffset * x_sums[kHalf * x_stride + i]);
       }
       add_half<kHalf>(sums);
       const F32x16 scale = Scale::half_scale(args, block, 2 * group + kHalf);
@@ -65,7 +66,7 @@ struct QuantProduct {
       } else {
         DotSum sums[kRows];
         for (int i = 0; i < kRows; ++i) {
-          sums[i] = dot_start(-Code::kOffset * (x_sums[i] + x_sums[x_stride + i]));
+          sums[i] = dot_start(-Code::kDotOffset * (x_sums[i] + x_sums[x_stride + i]));
         }
         add_half<0>(sums);
         add_half<1>(sums);
