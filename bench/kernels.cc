@@ -63,6 +63,7 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
                          &scales[at / kGroup], &sums[at / kernels::kHalfGroup]);
   }
   std::vector<float> out(m * matrix.rows);
+  const Buffer panel = Buffer::allocate(kernels::panel_bytes(kColumns)).value();
   const auto index = static_cast<int>(encoding);
   const auto function =
       matrix.quantised() ? isa->kernels->matmul_q[index] : isa->kernels->matmul[index];
@@ -79,7 +80,8 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
               .out = out.data(),
               .out_stride = matrix.rows,
               .out_columns = matrix.rows,
-              .block_end = matrix.blocks()});
+              .block_end = matrix.blocks(),
+              .panel = panel.data()});
   }
   state.SetBytesProcessed(state.iterations() * matrix.bytes());
   state.counters["mac"] = benchmark::Counter(static_cast<double>(m * matrix.rows * kColumns),

@@ -47,7 +47,8 @@ struct Weights {
 // rows [m, columns] times the weights, by the product of that encoding for float or quantised
 // activations.
 std::vector<float> product(const Kernels& kernels, bool quantised, const Weights& weights,
-                           const std::vector<float>& rows, int m, bool add = false) {
+                           const std::vector<float>& rows, int m, bool add = false,
+                           int panel_rows = kPanelRowsDefault) {
   const int64_t columns = weights.matrix.columns;
   const int64_t padded = weights.matrix.padded_columns();
   std::vector<float> x(m * padded);
@@ -58,6 +59,7 @@ std::vector<float> product(const Kernels& kernels, bool quantised, const Weights
     kernels.tile_q(&rows[r * columns], n, columns, &xq.bytes[r * padded / 4 * kQuadBytes],
                    &xq.scales[r * padded / kGroup], &xq.sums[r * padded / kHalfGroup]);
   }
+  const Buffer panel = Buffer::allocate(panel_bytes(padded)).value();
   Misaligned out(std::vector<float>(m * weights.matrix.rows, add ? 100.0f : NAN), 1);
   MatmulArgs args{.weights = weights.matrix.data,
                   .block_bytes = weights.matrix.block_bytes(),
@@ -71,7 +73,9 @@ std::vector<float> product(const Kernels& kernels, bool quantised, const Weights
                   .out = out.data(),
                   .out_stride = weights.matrix.rows,
                   .out_columns = weights.matrix.rows,
-                  .add = add};
+                  .add = add,
+                  .panel_rows = panel_rows,
+                  .panel = panel.data()};
   const int encoding = static_cast<int>(weights.matrix.encoding);
   const auto matmul = quantised ? kernels.matmul_q[encoding] : kernels.matmul[encoding];
   // In two ranges, as two threads would.
@@ -123,6 +127,10 @@ class MatmulTest : public KernelsTest {
       expect_close_to_decoded(actual, weights, rows, m, tolerance(quantised));
       const std::vector<float> added = product(kernels(), quantised, weights, rows, m, true);
       for (size_t i = 0; i < actual.size(); ++i) ASSERT_EQ(added[i], 100.0f + actual[i]);
+      // Panels, where they would not be the choice, give the same bits.
+      const std::vector<float> by_panels =
+          product(kernels(), quantised, weights, rows, m, false, /*panel_rows=*/1);
+      ASSERT_EQ(by_panels, actual);
       // Each row alone gives the same bits as among the others.
       for (int r = 0; r < m; ++r) {
         const std::vector<float> row(rows.begin() + r * k, rows.begin() + (r + 1) * k);

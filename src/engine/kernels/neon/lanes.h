@@ -12,6 +12,7 @@
 
 #define HEARTH_INLINE inline __attribute__((always_inline))
 #define HEARTH_SIMD static HEARTH_INLINE
+#define HEARTH_UNROLL _Pragma("GCC unroll 8")
 
 namespace hearth::engine::kernels::HEARTH_ISA_NAMESPACE {
 namespace {
@@ -26,6 +27,7 @@ struct I32x16 {
 // Rows that the inner loops of float products and of attention take at once: as many as the 32
 // registers hold.
 constexpr int kFloatRows = 4;
+constexpr bool kFloatPairs = false;
 constexpr int kQueryRows = 3;
 
 // f(a register of x, the same of y, ...), for all four
@@ -163,6 +165,14 @@ HEARTH_SIMD I32x16 field(I32x16 x) {  // (x >> kBits) & kMask
     return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(x), kBits ? kBits : 1));
   };
   return ints([&](auto x) { return vandq_s32(shifted(x), vdupq_n_s32(kMask)); }, x);
+}
+HEARTH_SIMD I32x16 set1_int(int32_t x) {
+  const int32x4_t all = vdupq_n_s32(x);
+  return {all, all, all, all};
+}
+HEARTH_SIMD I32x16 zero_int() { return set1_int(0); }
+HEARTH_SIMD I32x16 add(I32x16 x, I32x16 y) {
+  return ints([](auto x, auto y) { return vaddq_s32(x, y); }, x, y);
 }
 HEARTH_SIMD int reduce_add(I32x16 x) {
   return vaddvq_s32(vaddq_s32(vaddq_s32(x.a, x.b), vaddq_s32(x.c, x.d)));
