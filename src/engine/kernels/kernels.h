@@ -136,6 +136,11 @@ struct Kernels {
   void (*to_q16)(const float* x, int64_t n, int16_t* out, float* scale);
   void (*attention_f32)(const AttentionArgs& args);
   void (*attention_q16)(const AttentionArgs& args);
+
+  // Does, `repeats` times over, nothing but what a product's inner loop must for some
+  // multiply-adds, and gives how many they were in all: the ceiling of matmul and of matmul_q.
+  double (*peak_float)(int64_t repeats);
+  double (*peak_quantised)(int64_t repeats);
 };
 
 }  // namespace hearth::engine::kernels

@@ -318,6 +318,13 @@ TEST_P(AttentionTest, SixteenBits) {
   check<int16_t>(kernels().attention_q16, reference().attention_q16);
 }
 
+TEST_P(KernelsTest, PeaksCountTheirMultiplyAdds) {
+  for (const auto peak : {kernels().peak_float, kernels().peak_quantised}) {
+    EXPECT_GT(peak(1), 0);
+    EXPECT_EQ(peak(1000), 1000 * peak(1));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Isas, KernelsTest, testing::ValuesIn(faster_than_scalar()), isa_name);
 INSTANTIATE_TEST_SUITE_P(Isas, AttentionTest, testing::ValuesIn(faster_than_scalar()), isa_name);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(KernelsTest);

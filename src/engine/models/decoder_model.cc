@@ -12,7 +12,6 @@
 namespace hearth::engine {
 namespace {
 
-constexpr int kThreadsMax = 1024;
 constexpr int kSlotsMax = 1 << 16;
 
 Error invalid(std::string message) { return Error(Code::kInvalidArgument, std::move(message)); }
@@ -25,7 +24,7 @@ Result<void> check_options(const ModelSpec& spec, const LoadOptions& options) {
                    std::to_string(shard.layer_end) + " are not a part of the model's " +
                    std::to_string(spec.layers));
   }
-  if (options.threads < 0 || options.threads > kThreadsMax) {
+  if (options.threads < 0 || options.threads > ThreadPool::kThreadsMax) {
     return invalid("a model cannot run on " + std::to_string(options.threads) + " threads");
   }
   if (options.sequences_max < 1 || options.sequences_max > kSlotsMax) {
@@ -122,6 +121,7 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
   model->context_ = {.spec = &model->spec_,
                      .first_layer = options.shard.layer_begin,
                      .kernels = isa->kernels,
+                     .tuning = &model->tuning_,
                      .precision = options.precision,
                      .rope_frequencies = model->rope_frequencies_,
                      .local_rope_frequencies = model->local_rope_frequencies_,
@@ -135,6 +135,7 @@ Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptio
                                         int64_t kv_tokens) {
   WeightLoader loader(files, options.quantize);
   HEARTH_RETURN_IF_ERROR(collect_weights(loader, spec_, shard_, weights_));
+  tuning_ = tune(options.cache_dir, *pool_, *isa_, loader.encodings());
   const KvShape shape = kv_shape(spec_, shard_, options.precision);
   const int slots = options.sequences_max;
   const int linear = linear_layers(spec_, shard_);
@@ -276,7 +277,7 @@ Result<void> DecoderModel::forward(const StepRows& step, std::span<const float> 
 }
 
 void DecoderModel::run(const PassRows& rows, const PassIo& io) {
-  pool_->run([&](Worker& worker) {
+  const auto body = [&](Worker& worker) {
     Pass pass(context_, rows, worker);
     if (first()) {
       pass.embed(weights_.embedding, io.tokens);
@@ -295,7 +296,8 @@ void DecoderModel::run(const PassRows& rows, const PassIo& io) {
                                         {&weights_.head}, io.logit_rows);
       pass.multiply(h, {{.matrix = &weights_.head, .out = io.logits}});
     }
-  });
+  };
+  pool_->run(body, rows.rows == 1 ? decode_threads() : threads());
 }
 
 void DecoderModel::release(int slot) {

@@ -198,6 +198,7 @@ void Pass::multiply_blocks(const Tiles& tiles, const PackedMatrix& matrix, Range
           .block_begin = blocks.begin,
           .block_end = blocks.end,
           .add = add,
+          .panel_rows = context_.tuning->panel_rows[encoding],
           .panel = own().panel});
   if (bias == nullptr) return;
   const int64_t column = blocks.begin * kBlockRows;

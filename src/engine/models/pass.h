@@ -10,6 +10,7 @@
 #include "engine/kernels/kernels.h"
 #include "engine/kv/kv_cache.h"
 #include "engine/kv/recurrent_state.h"
+#include "engine/machine/tuning.h"
 #include "engine/models/activations.h"
 #include "engine/models/weights.h"
 #include "engine/rank_model.h"
@@ -22,6 +23,7 @@ struct PassContext {
   const ModelSpec* spec = nullptr;
   int first_layer = 0;  // of the shard, in the model
   const kernels::Kernels* kernels = nullptr;
+  const Tuning* tuning = nullptr;
   Precision precision = Precision::kDefault;
   std::span<const double> rope_frequencies;        // [rope.dimensions / 2]
   std::span<const double> local_rope_frequencies;  // of local_rope, or empty

@@ -3,7 +3,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <map>
 #include <set>
 
 #include "engine/formats/encoding.h"
@@ -149,6 +151,15 @@ int WeightLoader::layers() const {
     if (job.layer >= 0) layers.insert(job.layer);
   }
   return static_cast<int>(layers.size());
+}
+
+std::vector<Encoding> WeightLoader::encodings() const {
+  std::map<Encoding, int64_t> bytes;
+  for (const Job& job : jobs_) bytes[job.matrix->encoding] += job.matrix->bytes();
+  std::vector<Encoding> encodings;
+  for (const auto& entry : bytes) encodings.push_back(entry.first);
+  std::ranges::sort(encodings, [&](Encoding a, Encoding b) { return bytes[a] > bytes[b]; });
+  return encodings;
 }
 
 Result<Buffer> WeightLoader::pack(ThreadPool& pool, const std::function<void(int, int)>& progress) {

@@ -123,6 +123,8 @@ class WeightLoader {
 
   // Bytes that pack() will allocate.
   int64_t bytes() const { return bytes_; }
+  // Of the matrices noted so far, the one of most bytes first.
+  std::vector<Encoding> encodings() const;
   // All that was named so far.
   const std::vector<ModelTensor>& tensors() const { return tensors_; }
 

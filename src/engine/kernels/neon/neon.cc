@@ -9,6 +9,7 @@
 
 #include "engine/kernels/generic/attention.h"
 #include "engine/kernels/generic/delta_rule.h"
+#include "engine/kernels/generic/peak.h"
 #include "engine/kernels/tables.h"
 
 namespace hearth::engine::kernels {
@@ -31,6 +32,8 @@ const Kernels kNeonKernels = {
     .to_q16 = to_q16,
     .attention_f32 = attention<PageF32>,
     .attention_q16 = attention<PageQ16>,
+    .peak_float = peak_float,
+    .peak_quantised = peak_quantised,
 };
 
 }  // namespace hearth::engine::kernels

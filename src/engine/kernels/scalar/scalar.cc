@@ -181,6 +181,20 @@ void attention(const AttentionArgs& args) {
   for (int i = 0; i < args.count; ++i) attend<Number>(args, i);
 }
 
+template <class Number, class Sum>
+double peak(int64_t repeats) {
+  constexpr int kNumbers = 64;
+  Number weights[kNumbers] = {};
+  Number x[kNumbers] = {};
+  Sum sum = 0;
+  for (int64_t turn = 0; turn < repeats; ++turn) {
+    asm volatile("" : : "r"(weights), "r"(x) : "memory");  // taken for changed
+    for (int i = 0; i < kNumbers; ++i) sum += static_cast<Sum>(weights[i]) * x[i];
+  }
+  asm volatile("" : : "r"(&sum) : "memory");  // taken for wanted
+  return static_cast<double>(repeats) * kNumbers;
+}
+
 }  // namespace
 
 const Kernels kScalarKernels = {
@@ -199,6 +213,8 @@ const Kernels kScalarKernels = {
     .to_q16 = to_q16,
     .attention_f32 = attention<float>,
     .attention_q16 = attention<int16_t>,
+    .peak_float = peak<float, float>,
+    .peak_quantised = peak<int16_t, int32_t>,
 };
 
 }  // namespace hearth::engine::kernels
