@@ -67,17 +67,18 @@ Result<void> check_memory(const Needs& needs, int64_t kv_tokens, int slots) {
                                              format_bytes(available) + " are available");
 }
 
-KvShape kv_shape(const ModelSpec& spec, const Shard& shard, Precision precision) {
+KvShape kv_shape(const ModelSpec& spec, const LoadOptions& options) {
   KvShape shape{.window = spec.window,
                 .kv_heads = spec.kv_heads,
-                .key_dim = spec.head_dim,
-                .value_dim = spec.value_dim,
-                .type = precision == Precision::kExact ? KvType::kF32 : KvType::kQ16};
+                .head = {.key_dim = spec.head_dim, .value_dim = spec.value_dim},
+                .type = options.precision == Precision::kExact ? KvType::kF32 : options.kv};
   if (spec.latent) {
     shape.kv_heads = 1;
-    shape.key_dim = spec.latent->latent_dim + spec.latent->rotary_dim;
-    shape.value_dim = spec.latent->latent_dim;
+    shape.head = {.key_dim = spec.latent->latent_dim + spec.latent->rotary_dim,
+                  .value_dim = spec.latent->latent_dim,
+                  .shared = true};
   }
+  const Shard& shard = options.shard;
   for (int layer = shard.layer_begin; layer < shard.layer_end; ++layer) {
     shape.layers.push_back(spec.linear(layer)   ? KvLayer::kNone
                            : spec.slides(layer) ? KvLayer::kWindow
@@ -118,7 +119,10 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
   if (spec.local_rope) {
     model->local_rope_frequencies_ = rope_frequencies(*spec.local_rope, capacity);
   }
-  HEARTH_TRY(model->activations_, Activations::create(spec, threads));
+  HEARTH_TRY(model->activations_, Activations::create(spec, {.threads = threads,
+                                                              .head = model->kv_->shape().head,
+                                                              .kv_tokens = kv_tokens,
+                                                              .slots = options.sequences_max}));
   model->context_ = {.spec = &model->spec_,
                      .first_layer = options.shard.layer_begin,
                      .kernels = isa->kernels,
@@ -135,14 +139,15 @@ Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptio
                                         int64_t kv_tokens) {
   WeightLoader loader(files, options.quantize);
   HEARTH_RETURN_IF_ERROR(collect_weights(loader, spec_, shard_, weights_));
-  const KvShape shape = kv_shape(spec_, shard_, options.precision);
+  const KvShape shape = kv_shape(spec_, options);
   const int slots = options.sequences_max;
   const int linear = linear_layers(spec_, shard_);
   const Needs needs{
       .weights = loader.bytes(),
       .kv = KvCache::bytes_wanted(shape, kv_tokens, slots, kPassRowsMax),
       .states = spec_.delta ? RecurrentState::bytes_wanted(*spec_.delta, linear, slots) : 0,
-      .activations = Activations::bytes_wanted(spec_, threads())};
+      .activations = Activations::bytes_wanted(
+          spec_, {.threads = threads(), .head = shape.head, .kv_tokens = kv_tokens, .slots = slots})};
   HEARTH_RETURN_IF_ERROR(check_memory(needs, kv_tokens, slots));
   HEARTH_TRY(KvCache kv, KvCache::create(shape, kv_tokens, slots, kPassRowsMax));
   kv_ = std::make_unique<KvCache>(std::move(kv));
