@@ -10,8 +10,8 @@
 
 namespace hearth::engine::kernels {
 
-// Features as CPUID reports them; those that use wide registers count only if the operating system
-// saves these registers (XGETBV).
+// Features as CPUID and, on ARM, the kernel report them; those that use wide registers count only
+// if the operating system saves these registers (XGETBV).
 enum Feature : uint32_t {
   kAvx2 = 1 << 0,
   kFma = 1 << 1,
@@ -21,6 +21,7 @@ enum Feature : uint32_t {
   kAvx512Vl = 1 << 5,
   kAvx512Dq = 1 << 6,
   kAvx512Vnni = 1 << 7,
+  kDotProd = 1 << 16,
 };
 
 // An entry of the registry. All have the same behaviour; they differ in speed and in the last bits

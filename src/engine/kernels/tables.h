@@ -20,6 +20,10 @@ extern const Kernels kAvx2Kernels;
 extern const MatmulKernels kAvx512FloatKernels;
 extern const MatmulKernels kAvx512QuantKernels;
 extern const Kernels kAvx512Kernels;
+#elif defined(__aarch64__)
+extern const MatmulKernels kNeonFloatKernels;
+extern const MatmulKernels kNeonQuantKernels;
+extern const Kernels kNeonKernels;
 #endif
 
 }  // namespace hearth::engine::kernels

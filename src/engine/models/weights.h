@@ -113,7 +113,7 @@ class WeightLoader {
   Result<void> part(const std::string& name, int64_t rows, int64_t columns, Choice choice,
                     PackedMatrix* out);
   // Notes a part of such a tensor transposed: out is [outputs.count, inputs.count] of the tensor's
-  // columns `outputs` and rows `inputs`. Held as BF16 or F32, whichever is exact.
+  // columns `outputs` and rows `inputs`. Held as transposed_geometry() says.
   Result<void> transposed(const std::string& name, int64_t rows, int64_t columns, Choice inputs,
                           Choice outputs, PackedMatrix* out);
   // One expert's matrix, from a tensor of its own, PREFIX3.NAME, or out of all experts' stacked in
@@ -153,6 +153,10 @@ class WeightLoader {
   void note(const std::string& name, const TensorView& view, int64_t columns);
   void add_job(const TensorView& view, std::optional<Choice> transposed, bool requantise,
                PackedMatrix* out);
+  // Packs a thread's part of a matrix.
+  void pack_part(const Job& job, const Worker& worker) const;
+  // Gives back the pages of rows of a view, and of all its scales.
+  void release(const TensorView& view, int64_t begin, int64_t end) const;
   int layers() const;
 
   const ModelFiles& files_;

@@ -242,6 +242,9 @@ HEARTH_SIMD void store_quads(std::byte* p, int64_t stride, I32x16 q) {
 struct DotWeights {
   __m256i even_a, odd_a, even_b, odd_b;
 };
+// Nothing is taken off the bytes, the largest of which is kMax.
+constexpr int dot_taken_off(int) { return 0; }
+template <int kMax>
 HEARTH_SIMD DotWeights dot_weights(I32x16 bytes) {
   const __m256i even = _mm256_set1_epi16(255);
   return {_mm256_and_si256(bytes.a, even), _mm256_srli_epi16(bytes.a, 8),

@@ -161,7 +161,12 @@ HEARTH_SIMD void store_quads(std::byte* p, int64_t stride, I32x16 q) {
 
 // Dot products of unsigned weight bytes and quantised activations, four columns at a time.
 using DotWeights = __m512i;
-HEARTH_SIMD DotWeights dot_weights(I32x16 bytes) { return bytes.v; }
+// Nothing is taken off the bytes, the largest of which is kMax.
+constexpr int dot_taken_off(int) { return 0; }
+template <int kMax>
+HEARTH_SIMD DotWeights dot_weights(I32x16 bytes) {
+  return bytes.v;
+}
 // In two sweeps over the quads of a unit of columns, of the high bytes and then of the low ones;
 constexpr int kDotSweeps = 2;
 using DotActivations = __m512i;

@@ -72,7 +72,7 @@ double peak_quantised(int64_t repeats) {
         w[j] = load_weights(weights + (step * kWeights + j) * sizeof(DotWeights));
       }
       for (int i = 0; i < kRows; ++i) {
-        const DotActivations a = dot_activations<0>(x + (step * kRows + i) * kQuadBytes);
+        const auto a = dot_activations<0>(x + (step * kRows + i) * kQuadBytes);
         for (int j = 0; j < kWeights; ++j) sums[j][i] = dot_sweep(sums[j][i], w[j], a);
       }
     }
