@@ -35,44 +35,46 @@ struct Options {
   bool json = false;
 };
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
-
 struct Test {
   const char* kind;
   int tokens = 0;
   int batch = 1;
   engine::Work work;         // of one run
-  std::vector<double> runs;  // seconds
+  std::vector<double> runs;  // tokens per second
 
   double all_tokens() const { return static_cast<double>(tokens) * batch; }
-  double tokens_per_second() const { return all_tokens() / median(runs); }
-  double bytes_per_second() const { return work.bytes / median(runs); }
-  double multiply_adds_per_second() const { return work.multiply_adds / median(runs); }
+  double tokens_per_second() const {  // the median
+    std::vector<double> sorted = runs;
+    std::sort(sorted.begin(), sorted.end());
+    const size_t half = sorted.size() / 2;
+    return sorted.size() % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+  }
+  double bytes_per_second() const { return work.bytes / all_tokens() * tokens_per_second(); }
+  double multiply_adds_per_second() const {
+    return work.multiply_adds / all_tokens() * tokens_per_second();
+  }
 };
 
-// What the machine could do, measured again before every run, because it drifts.
+// What the machine can do: the best of what is measured before every run, because it drifts, and
+// other programs only make it less.
 class Machine {
  public:
   Machine(engine::Ceilings& ceilings, const engine::RankModel& model, bool quantised)
       : ceilings_(ceilings), model_(model), quantised_(quantised) {}
 
   void measure() {
-    reads_.push_back(ceilings_.read_rate(model_.weights()));
-    multiply_adds_.push_back(ceilings_.multiply_add_rate(quantised_));
+    bytes_ = std::max(bytes_, ceilings_.read_rate(model_.weights()));
+    multiply_adds_ = std::max(multiply_adds_, ceilings_.multiply_add_rate(quantised_));
   }
-  double bytes_per_second() const { return median(reads_); }
-  double multiply_adds_per_second() const { return median(multiply_adds_); }
+  double bytes_per_second() const { return bytes_; }
+  double multiply_adds_per_second() const { return multiply_adds_; }
 
  private:
   engine::Ceilings& ceilings_;
   const engine::RankModel& model_;
   const bool quantised_;
-  std::vector<double> reads_;
-  std::vector<double> multiply_adds_;
+  double bytes_ = 0;          // a second
+  double multiply_adds_ = 0;  // a second
 };
 
 constexpr double kGiga = 1e9;
@@ -174,7 +176,7 @@ Result<void> run_test(const Options& options, Bench& bench, Machine& machine, Te
     machine.measure();
     HEARTH_RETURN_IF_ERROR(bench.fill(test->batch, options.depth));
     HEARTH_TRY(const double seconds, once());
-    test->runs.push_back(seconds);
+    test->runs.push_back(test->all_tokens() / seconds);
     HEARTH_RETURN_IF_ERROR(bench.clear(test->batch));
   }
   return {};
@@ -208,12 +210,6 @@ Result<std::vector<Test>> measure(const Options& options, const engine::WorkCoun
   return tests;
 }
 
-std::vector<double> rates(const Test& test) {
-  std::vector<double> rates;
-  for (const double seconds : test.runs) rates.push_back(test.all_tokens() / seconds);
-  return rates;
-}
-
 void print_json(const Options& options, const LocalModel& local, const std::vector<Test>& tests,
                 const Machine& machine) {
   nlohmann::ordered_json out = {
@@ -235,7 +231,7 @@ void print_json(const Options& options, const LocalModel& local, const std::vect
          {"depth", options.depth},
          {"batch", test.batch},
          {"tokens_per_second", test.tokens_per_second()},
-         {"runs", rates(test)},
+         {"runs", test.runs},
          {"gigabytes_per_second", test.bytes_per_second() / kGiga},
          {"share_of_bandwidth", test.bytes_per_second() / machine.bytes_per_second()},
          {"teraflops", kFlops * test.multiply_adds_per_second() / kTera},
@@ -271,8 +267,7 @@ void print_table(const Options& options, const LocalModel& local, const std::vec
                         "depth", "batch", "tokens/s", "lowest to highest", "GB/s", "TFLOP/s")
                 .c_str());
   for (const Test& test : tests) {
-    const std::vector<double> all = rates(test);
-    const auto [low, high] = std::minmax_element(all.begin(), all.end());
+    const auto [low, high] = std::minmax_element(test.runs.begin(), test.runs.end());
     const auto share = [](double part, double whole) {
       return fmt::format("{:.0f} %", 100 * part / whole);
     };
@@ -337,7 +332,7 @@ Action declare_bench(CLI::App& app) {
   app.footer(
       "prefill: the tokens of one prompt; decode: tokens generated, of all sequences together.\n"
       "GB/s: weights and cache that must be read; TFLOP/s: multiplications and additions of the\n"
-      "model; each with its share of what all cores of this machine reached in the same run.\n\n"
+      "model; each with its share of the most that all cores reached between the runs.\n\n"
       "Examples:\n"
       "  hearth bench ember\n"
       "  hearth bench ember -p 256 -n 64 -b 8 --json\n"

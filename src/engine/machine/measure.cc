@@ -71,38 +71,47 @@ std::optional<int> panel_rows(Probe& probe, SampleProduct& product) {
   return *begin;
 }
 
+// Memory, peaks, and the products of one row of the encoding that most weights have.
+bool measure_rates(ThreadPool& pool, Probe& probe, const kernels::Kernels& kernels,
+                   Encoding encoding, MachineProfile& profile) {
+  auto product = SampleProduct::create(
+      kernels, {.encoding = encoding, .columns = kColumns, .bytes = memory_bytes()}, pool);
+  if (!product.ok()) return false;
+  if (profile.read.empty() && !measure_memory(pool, probe, *product, profile)) return false;
+  const auto rates = best_rates(thread_counts(pool.threads()),
+                                [&](int threads) { return probe.one_row(threads, *product); });
+  if (!rates) return false;
+  profile.one_row[std::string(to_string(encoding))] = *rates;
+  return true;
+}
+
+bool measure_panels(ThreadPool& pool, Probe& probe, const kernels::Kernels& kernels,
+                    Encoding encoding, MachineProfile& profile) {
+  auto product = SampleProduct::create(kernels,
+                                       {.encoding = encoding,
+                                        .columns = kColumns,
+                                        .bytes = 1_MiB,
+                                        .rows_max = *std::prev(std::end(kPanelRows))},
+                                       pool);
+  if (!product.ok()) return false;
+  const auto rows = panel_rows(probe, *product);
+  if (!rows) return false;
+  profile.panel_rows[std::string(to_string(encoding))] = *rows;
+  return true;
+}
+
 }  // namespace
 
 bool measure(ThreadPool& pool, const kernels::Kernels& kernels,
              const std::vector<Encoding>& encodings, MachineProfile& profile) {
   Probe probe(pool, kernels);
-  const std::string main(to_string(encodings.front()));
-  if (profile.read.empty() || profile.one_row.count(main) == 0) {
-    auto product = SampleProduct::create(
-        kernels, {.encoding = encodings.front(), .columns = kColumns, .bytes = memory_bytes()},
-        pool);
-    if (!product.ok()) return false;
-    if (profile.read.empty() && !measure_memory(pool, probe, *product, profile)) return false;
-    const auto rates = best_rates(thread_counts(pool.threads()),
-                                  [&](int threads) { return probe.one_row(threads, *product); });
-    if (!rates) return false;
-    profile.one_row[main] = *rates;
-  }
+  bool undisturbed = profile.knows_rates(encodings.front()) ||
+                     measure_rates(pool, probe, kernels, encodings.front(), profile);
   for (const Encoding encoding : encodings) {
-    const std::string name(to_string(encoding));
-    if (!is_quantised(encoding) || profile.panel_rows.count(name) != 0) continue;
-    auto product = SampleProduct::create(kernels,
-                                         {.encoding = encoding,
-                                          .columns = kColumns,
-                                          .bytes = 1_MiB,
-                                          .rows_max = *std::prev(std::end(kPanelRows))},
-                                         pool);
-    if (!product.ok()) return false;
-    const auto rows = panel_rows(probe, *product);
-    if (!rows) return false;
-    profile.panel_rows[name] = *rows;
+    undisturbed = undisturbed && (profile.knows_panels(encoding) ||
+                                  measure_panels(pool, probe, kernels, encoding, profile));
   }
-  return true;
+  return !profile.read.empty();
 }
 
 }  // namespace hearth::engine

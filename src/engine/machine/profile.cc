@@ -1,11 +1,18 @@
 #include "engine/machine/profile.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <string_view>
+#include <system_error>
 
 #include "base/files.h"
+#include "base/log.h"
 #include "base/units.h"
+#include "engine/tensor/packed_matrix.h"
 
 namespace hearth::engine {
 namespace {
@@ -58,7 +65,33 @@ MachineProfile profile_of(const Json& json, const MachineKey& key) {
   return profile;
 }
 
+// Held by the one process that measures. The system drops it when that ends, however it does.
+class MeasuringLock {
+ public:
+  explicit MeasuringLock(const std::string& folder)
+      : file_(::open((folder + "/machine.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)),
+        held_(file_ >= 0 && ::flock(file_, LOCK_EX | LOCK_NB) == 0) {}
+  MeasuringLock(const MeasuringLock&) = delete;
+  MeasuringLock& operator=(const MeasuringLock&) = delete;
+  ~MeasuringLock() {
+    if (file_ >= 0) ::close(file_);
+  }
+  bool held() const { return held_; }
+
+ private:
+  const int file_;
+  const bool held_;
+};
+
 }  // namespace
+
+bool MachineProfile::knows_rates(Encoding encoding) const {
+  return one_row.count(std::string(to_string(encoding))) != 0;
+}
+
+bool MachineProfile::knows_panels(Encoding encoding) const {
+  return !is_quantised(encoding) || panel_rows.count(std::string(to_string(encoding))) != 0;
+}
 
 std::string profile_path(const std::string& folder, const MachineKey& key) {
   return folder + "/machine-" + key.isa + "-" + std::to_string(key.cores) + ".json";
@@ -90,6 +123,24 @@ Result<void> save_profile(const std::string& path, const MachineKey& key,
   }
   constexpr auto kReplace = Json::error_handler_t::replace;
   return write_private_file(path, json.dump(2, ' ', false, kReplace) + "\n");
+}
+
+MachineProfile completed_profile(const std::string& folder, const MachineKey& key,
+                                 const std::function<bool(const MachineProfile&)>& complete,
+                                 const std::function<bool(MachineProfile&)>& measure) {
+  const std::string path = profile_path(folder, key);
+  MachineProfile profile = load_profile(path, key).value_or(MachineProfile{});
+  if (complete(profile)) return profile;
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  const MeasuringLock lock(folder);
+  if (!lock.held()) return profile;
+  // Somebody may have completed it before this process got the lock.
+  profile = load_profile(path, key).value_or(MachineProfile{});
+  if (complete(profile) || !measure(profile)) return profile;
+  const Result<void> saved = save_profile(path, key, profile);
+  if (!saved.ok()) log::warn("{}", saved.error().message());
+  return profile;
 }
 
 }  // namespace hearth::engine

@@ -1,15 +1,8 @@
 #include "engine/machine/tuning.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <filesystem>
-#include <system_error>
 
 #include "engine/tensor/cores.h"
-#include "engine/tensor/packed_matrix.h"
 
 namespace hearth::engine {
 namespace {
@@ -17,43 +10,9 @@ namespace {
 constexpr double kNearlyBest = 0.97;
 
 bool complete(const MachineProfile& profile, const std::vector<Encoding>& encodings) {
-  return profile.one_row.count(std::string(to_string(encodings.front()))) != 0 &&
-         std::all_of(encodings.begin(), encodings.end(), [&](Encoding encoding) {
-           return !is_quantised(encoding) ||
-                  profile.panel_rows.count(std::string(to_string(encoding))) != 0;
-         });
-}
-
-// Held by the one process that measures. The system drops it when that ends, however it does.
-class MeasuringLock {
- public:
-  explicit MeasuringLock(const std::string& folder)
-      : file_(::open((folder + "/machine.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)),
-        held_(file_ >= 0 && ::flock(file_, LOCK_EX | LOCK_NB) == 0) {}
-  MeasuringLock(const MeasuringLock&) = delete;
-  MeasuringLock& operator=(const MeasuringLock&) = delete;
-  ~MeasuringLock() {
-    if (file_ >= 0) ::close(file_);
-  }
-  bool held() const { return held_; }
-
- private:
-  const int file_;
-  const bool held_;
-};
-
-MachineProfile completed(const std::string& folder, const std::string& path, const MachineKey& key,
-                         ThreadPool& pool, const kernels::Kernels& kernels,
-                         const std::vector<Encoding>& encodings) {
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  const MeasuringLock lock(folder);
-  MachineProfile profile = load_profile(path, key).value_or(MachineProfile{});
-  if (!lock.held() || complete(profile, encodings)) return profile;
-  measure(pool, kernels, encodings, profile);
-  // What was measured is of use even if the rest was not, and a profile is complete without either.
-  if (!profile.read.empty()) (void)save_profile(path, key, profile);
-  return profile;
+  return profile.knows_rates(encodings.front()) &&
+         std::all_of(encodings.begin(), encodings.end(),
+                     [&](Encoding encoding) { return profile.knows_panels(encoding); });
 }
 
 }  // namespace
@@ -72,12 +31,11 @@ Tuning tune(const std::string& folder, ThreadPool& pool, const kernels::Isa& isa
   if (folder.empty() || encodings.empty()) return tuning;
   const MachineKey key{
       .cpu = processor().name, .isa = std::string(isa.name), .cores = physical_cores()};
-  const std::string path = profile_path(folder, key);
-  MachineProfile profile = load_profile(path, key).value_or(MachineProfile{});
   const bool all_cores = pool.threads() == key.cores;
-  if (all_cores && !complete(profile, encodings)) {
-    profile = completed(folder, path, key, pool, *isa.kernels, encodings);
-  }
+  const MachineProfile profile = completed_profile(
+      folder, key,
+      [&](const MachineProfile& known) { return !all_cores || complete(known, encodings); },
+      [&](MachineProfile& known) { return measure(pool, *isa.kernels, encodings, known); });
   const auto one_row = profile.one_row.find(std::string(to_string(encodings.front())));
   if (all_cores && one_row != profile.one_row.end()) {
     tuning.decode_threads = fewest_threads(one_row->second);

@@ -26,8 +26,8 @@ struct Tuning {
 int fewest_threads(const RateByThreads& rates);
 
 // Adds to `profile` what it lacks for a model of these encodings, the one of most of its weights
-// first. False, and the profile is as complete as it got, if something else kept the machine busy
-// meanwhile or there was no memory to measure with. Some tenths of a second.
+// first, and says whether it is worth keeping. It stops, and the rest is missing, when something
+// else keeps the machine busy or there is no memory to measure with. Some tenths of a second.
 // REQUIRES: `pool` has a thread for every physical core.
 bool measure(ThreadPool& pool, const kernels::Kernels& kernels,
              const std::vector<Encoding>& encodings, MachineProfile& profile);

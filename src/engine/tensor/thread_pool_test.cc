@@ -67,11 +67,11 @@ TEST(ThreadPool, IdleWorkersUseNoProcessorTime) {
 // Passes of changing numbers of workers, some of which are late enough for the others to sleep.
 TEST(ThreadPool, BarriersHoldForAnyNumberOfWorkers) {
   constexpr int kThreads = 7;
-  constexpr int kSteps = 20;
+  constexpr int kSteps = 10;
   auto pool = ThreadPool::create(kThreads);
   ASSERT_TRUE(pool.ok());
   std::vector<int> steps(kThreads, 0);
-  for (int run = 0; run < 300; ++run) {
+  for (int run = 0; run < 100; ++run) {
     const int count = 1 + run * 5 % kThreads;
     std::fill(steps.begin(), steps.end(), 0);
     std::atomic<int> early{0};
