@@ -155,8 +155,8 @@ void register_all() {
     constexpr const char* kTypes[] = {"f32", "q16", "bf16", "q8"};
     for (int type = 0; type < kernels::kKvTypes; ++type) {
       const std::string name = std::string(isa.name) + "/attention_" + kTypes[type];
-      auto* bench = benchmark::RegisterBenchmark(name.c_str(), attention, &isa,
-                                                 static_cast<KvType>(type));
+      auto* bench =
+          benchmark::RegisterBenchmark(name.c_str(), attention, &isa, static_cast<KvType>(type));
       bench->Arg(1)->Arg(2)->Arg(8);
       if (!reference) bench->Arg(kernels::kTileQueries);
     }

@@ -1,8 +1,9 @@
-// Attention of a tile of queries over a paged cache (kv_layout.h), over simd.h, included first. Tokens are taken in blocks of some pages: the scores of a
-// block for all queries, then a softmax with the block's own maximum, then the weighted sum of its
-// values, which is added to what went before as online softmaxes do (Milakov, Gimelshein,
-// https://arxiv.org/abs/1805.02867). Spans of tokens are summed up apart and added in order, so
-// that different workers may take them (flash decoding, https://arxiv.org/abs/2307.08691).
+// Attention of a tile of queries over a paged cache (kv_layout.h), over simd.h, included first.
+// Tokens are taken in blocks of some pages: the scores of a block for all queries, then a softmax
+// with the block's own maximum, then the weighted sum of its values, which is added to what went
+// before as online softmaxes do (Milakov, Gimelshein, https://arxiv.org/abs/1805.02867). Spans of
+// tokens are summed up apart and added in order, so that different workers may take them (flash
+// decoding, https://arxiv.org/abs/2307.08691).
 //
 // What a query receives depends on its own tokens alone: not on the tile, nor on who did the spans.
 #pragma once
@@ -36,8 +37,8 @@ struct Products {
     for (int i = 0; i < kRows; ++i) {
       const auto pair = Page::broadcast(a + i * a_row);
       for (int v = 0; v < kVectors; ++v) {
-        sums[i][v] = kHalf ? Page::half_step(sums[i][v], x[v], pair)
-                           : Page::step(sums[i][v], x[v], pair);
+        sums[i][v] =
+            kHalf ? Page::half_step(sums[i][v], x[v], pair) : Page::step(sums[i][v], x[v], pair);
       }
     }
   }
@@ -104,7 +105,8 @@ HEARTH_SIMD void add_span(const Gathered& all, const Gathered& span, int64_t wid
 
 HEARTH_SIMD void start_gathering(const Gathered& all, const float* sink, int64_t width) {
   for (int64_t d = 0; d < width; d += 16) store(all.values + d, zero());
-  all.set(set1(sink == nullptr ? -__builtin_inff() : *sink * kLog2E), set1(sink == nullptr ? 0 : 1));
+  all.set(set1(sink == nullptr ? -__builtin_inff() : *sink * kLog2E),
+          set1(sink == nullptr ? 0 : 1));
 }
 
 HEARTH_SIMD void finish_gathering(const Gathered& all, int value_dim, float* out) {
@@ -167,8 +169,8 @@ class Tile {
 
  private:
   static constexpr bool kScaled = Page::kFormat.largest != 0;
-  // Floats from a query's scores to the next one's, not a multiple of the caches' sets; numbers from
-  // its weights, which take the scores' place.
+  // Floats from a query's scores to the next one's, not a multiple of the caches' sets; numbers
+  // from its weights, which take the scores' place.
   static constexpr int kScoresRow = kBlockTokens + 16;
   static constexpr int kWeightsRow = kScoresRow * int{sizeof(float)} / int{sizeof(Number)};
 
@@ -189,7 +191,8 @@ class Tile {
       panel.earliest = start < panel.earliest ? start : panel.earliest;
       panel.longest = length > panel.longest ? length : panel.longest;
       Number numbers[kHeadDimMax];
-      query_scales_[first + i] = kLog2E * args_.scale * narrow_query(args_.queries[first + i], numbers);
+      query_scales_[first + i] =
+          kLog2E * args_.scale * narrow_query(args_.queries[first + i], numbers);
       for (int d = 0; d < args_.head.key_dim; ++d) {
         to[(d / 2 * rows + i) * 2 + d % 2] = numbers[d];
       }
@@ -354,8 +357,8 @@ class Tile {
       const F32x16 keep = set1(tile.keep_[panel.first + i]);
       const F32x16 factor = set1(tile.factor_[panel.first + i]);
       for (int v = 0; v < kVectors; ++v) {
-        store(sums + v * 16, fma(Page::finish(products.sums[i][v]), factor,
-                                 mul(load(sums + v * 16), keep)));
+        store(sums + v * 16,
+              fma(Page::finish(products.sums[i][v]), factor, mul(load(sums + v * 16), keep)));
       }
     }
   }

@@ -111,7 +111,6 @@ void delta_rule(const DeltaRuleArgs& args) {
   }
 }
 
-
 template <class Number, class Sum>
 double peak(int64_t repeats) {
   constexpr int kNumbers = 64;
