@@ -17,9 +17,16 @@
 namespace hearth::engine {
 
 enum class Precision {
-  kDefault,  // activations may be quantised (to 15 bits) against quantised weights; KV cache in
-             // 16-bit integers
+  kDefault,  // activations may be quantised (to 15 bits) against quantised weights
   kExact,    // float32 throughout; the result does not depend on the batch it was computed in
+};
+
+// Numbers of the KV cache. Exact precision takes floats whatever is asked for.
+enum class KvType {
+  kF32,
+  kQ16,   // 15-bit integers with a scale for each token's key and value in each head
+  kBF16,  // bfloat16: as large, and less exact
+  kQ8,    // 8-bit integers with such scales: half as large
 };
 
 // Requantisation of weights while they are loaded, for devices with little memory. Lossy, and each
@@ -32,6 +39,7 @@ struct LoadOptions {
   Shard shard;
   Precision precision = Precision::kDefault;
   Quantize quantize = Quantize::kNone;
+  KvType kv = KvType::kQ16;
   int threads = 0;         // 0: one per physical core, fewer for one row if that is faster
   int64_t kv_tokens = 0;   // room of the KV cache over all sequences; 0: one full context
   int sequences_max = 16;  // slots

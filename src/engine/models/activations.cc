@@ -96,7 +96,8 @@ struct Widths {
   }
 };
 
-int64_t carve(const ModelSpec& spec, int threads, std::byte* memory, Activations& a) {
+int64_t carve(const ModelSpec& spec, const Activations::Room& room, std::byte* memory,
+              Activations& a) {
   const int64_t rows = kPassRowsMax;
   const Widths widths(spec);
   Carver carver(memory);
@@ -115,13 +116,16 @@ int64_t carve(const ModelSpec& spec, int threads, std::byte* memory, Activations
   if (spec.delta) carve_delta(carver, *spec.delta, a.delta);
   if (spec.moe) carve_mixture(carver, spec, a.mixture);
   carve_tiles(carver, a.shared, rows, widths.any);
-  a.threads.resize(threads);
+  // Of each slot's tokens the last span may have few.
+  const int64_t tokens = round_up(room.kv_tokens, kernels::kPageTokens);
+  const int64_t spans = tokens / kernels::kSpanTokens + room.slots;
+  carver.take(&a.spans, spans * spec.heads * kernels::kv_record_floats(room.head));
+  a.threads.resize(room.threads);
   for (Activations::Private& own : a.threads) {
     carver.take(&own.staging, kTileRows * widths.any);
     carver.take(&own.panel, kernels::panel_bytes(widths.any));
     carve_tiles(carver, own.tile, widths.tile_rows(), widths.any);
-    carver.take(&own.cached_key, kernels::kHeadDimMax);
-    carver.take(&own.cached_value, kernels::kHeadDimMax);
+    carver.take(&own.attention, kernels::attention_scratch_floats(room.head));
     if (!spec.moe) continue;
     carver.take(&own.order, rows * spec.moe->used);
     carver.take(&own.begins, int64_t{spec.moe->experts} + 1);
@@ -133,15 +137,15 @@ int64_t carve(const ModelSpec& spec, int threads, std::byte* memory, Activations
 
 }  // namespace
 
-int64_t Activations::bytes_wanted(const ModelSpec& spec, int threads) {
+int64_t Activations::bytes_wanted(const ModelSpec& spec, const Room& room) {
   Activations none;
-  return carve(spec, threads, nullptr, none);
+  return carve(spec, room, nullptr, none);
 }
 
-Result<Activations> Activations::create(const ModelSpec& spec, int threads) {
+Result<Activations> Activations::create(const ModelSpec& spec, const Room& room) {
   Activations activations;
-  HEARTH_TRY(activations.memory, Buffer::allocate(bytes_wanted(spec, threads)));
-  carve(spec, threads, activations.memory.data(), activations);
+  HEARTH_TRY(activations.memory, Buffer::allocate(bytes_wanted(spec, room)));
+  carve(spec, room, activations.memory.data(), activations);
   return activations;
 }
 

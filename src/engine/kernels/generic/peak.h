@@ -14,8 +14,8 @@ struct PeakShape {
   int weights;
   int activations;
 };
-constexpr PeakShape kFloatPeak = HEARTH_TALL_TILES ? PeakShape{4, 4} : PeakShape{1, 5};
-constexpr PeakShape kQuantisedPeak = HEARTH_TALL_TILES ? PeakShape{4, 4} : PeakShape{1, 4};
+constexpr PeakShape kFloatPeak = (kFloatRows >= 8) ? PeakShape{4, 4} : PeakShape{1, 5};
+constexpr PeakShape kQuantisedPeak = (kFloatRows >= 8) ? PeakShape{4, 4} : PeakShape{1, 4};
 constexpr int kPeakSteps = 8;
 
 // Makes the compiler take the array for changed, and what is in it for wanted.

@@ -24,11 +24,13 @@ struct I32x16 {
   int32x4_t a, b, c, d;
 };
 
-// Rows that the inner loops of float products and of attention take at once: as many as the 32
+// Rows that the inner loops of float products take at once: as many as the 32
 // registers hold.
 constexpr int kFloatRows = 4;
 constexpr bool kFloatPairs = false;
-constexpr int kQueryRows = 3;
+// Rows of pairs times vectors of pairs that attention multiplies at once.
+constexpr int kPairRows = 4;
+constexpr int kPairVectors = 1;
 
 // f(a register of x, the same of y, ...), for all four
 template <class F, class... X>
@@ -180,6 +182,30 @@ HEARTH_SIMD int reduce_add(I32x16 x) {
 HEARTH_SIMD void prefetch(const std::byte* p) { __builtin_prefetch(p); }
 
 // 16 bytes, signed and unsigned
+// Pairs of 16-bit integers: one for all lanes; 16 of them from 32 signed bytes; sum + the dot
+// product of each lane's pairs.
+HEARTH_SIMD I32x16 set1_pair(const int16_t* pair) {
+  int32_t both;
+  __builtin_memcpy(&both, pair, sizeof both);
+  return set1_int(both);
+}
+HEARTH_SIMD I32x16 load_i8_pairs(const std::byte* p) {
+  const auto* at = reinterpret_cast<const int8_t*>(p);
+  const auto pairs = [](const int8_t* eight) {
+    return vreinterpretq_s32_s16(vmovl_s8(vld1_s8(eight)));
+  };
+  return {pairs(at), pairs(at + 8), pairs(at + 16), pairs(at + 24)};
+}
+HEARTH_SIMD I32x16 dot_pairs(I32x16 sum, I32x16 x, I32x16 y) {
+  return ints(
+      [](int32x4_t s, int32x4_t a, int32x4_t b) {
+        const int16x8_t a16 = vreinterpretq_s16_s32(a);
+        const int16x8_t b16 = vreinterpretq_s16_s32(b);
+        return vaddq_s32(s, vpaddq_s32(vmull_s16(vget_low_s16(a16), vget_low_s16(b16)),
+                                       vmull_high_s16(a16, b16)));
+      },
+      sum, x, y);
+}
 HEARTH_SIMD I32x16 load_i8(const std::byte* p) {
   const int8x16_t x = vld1q_s8(reinterpret_cast<const int8_t*>(p));
   const int16x8_t low = vmovl_s8(vget_low_s8(x));
@@ -225,14 +251,7 @@ HEARTH_SIMD I32x16 lookup(const uint8_t (&table)[16], I32x16 x) {
   const uint8x16_t entries = vld1q_u8(table);
   return bytes([&](auto x) { return vqtbl1q_u8(entries, x); }, x);
 }
-// 16 signed 16-bit integers; stored ones are clamped to their range.
-HEARTH_SIMD F32x16 load_int16(const std::byte* p) {
-  const U16x16 x = load_16(p);
-  const int16x8_t low = vreinterpretq_s16_u16(x.low);
-  const int16x8_t high = vreinterpretq_s16_u16(x.high);
-  return to_float(I32x16{vmovl_s16(vget_low_s16(low)), vmovl_high_s16(low),
-                         vmovl_s16(vget_low_s16(high)), vmovl_high_s16(high)});
-}
+// 16 signed 16-bit integers, clamped to their range.
 HEARTH_SIMD void store_int16(int16_t* p, I32x16 x) {
   vst1q_s16(p, vqmovn_high_s32(vqmovn_s32(x.a), x.b));
   vst1q_s16(p + 8, vqmovn_high_s32(vqmovn_s32(x.c), x.d));
