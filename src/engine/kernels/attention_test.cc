@@ -25,8 +25,8 @@ struct Cache {
     for (int i = 0; i < pages; ++i) table.push_back(pages - i);
   }
   void put(int type, int t, const float* key, const float* value) {
-    reference().attention->store[type]({.page = page(t), .token = t % kPageTokens, .head = head,
-                                        .key = key, .value = value});
+    reference().attention->store[type](
+        {.page = page(t), .token = t % kPageTokens, .head = head, .key = key, .value = value});
   }
   std::byte* bytes() { return reinterpret_cast<std::byte*>(memory.data()); }
   std::byte* page(int t) { return bytes() + table[t / kPageTokens] * page_bytes; }
@@ -219,7 +219,8 @@ TEST_P(AttentionTest, SumsDoNotOverflow) {
 }
 
 TEST_P(AttentionTest, StoresWhatTheReferenceStores) {
-  for (const KvHead& head : {KvHead{2, 1}, KvHead{34, 17}, KvHead{128, 100}, KvHead{40, 23, true}}) {
+  for (const KvHead& head :
+       {KvHead{2, 1}, KvHead{34, 17}, KvHead{128, 100}, KvHead{40, 23, true}}) {
     Cache cache(type(), head, 2 * kPageTokens);
     Cache wanted = cache;
     for (int t = 0; t < 2 * kPageTokens; ++t) {
@@ -227,8 +228,11 @@ TEST_P(AttentionTest, StoresWhatTheReferenceStores) {
       if (t % 2 == 0) key[1] = 1e5f;  // stands out
       const std::vector<float> value = random(head.value_dim, t == 5 ? 0 : 1);
       wanted.put(type(), t, key.data(), value.data());
-      kernels().store[type()]({.page = cache.page(t), .token = t % kPageTokens, .head = head,
-                               .key = key.data(), .value = value.data()});
+      kernels().store[type()]({.page = cache.page(t),
+                               .token = t % kPageTokens,
+                               .head = head,
+                               .key = key.data(),
+                               .value = value.data()});
     }
     // Integers may differ by one where their scales differ in the last bit.
     const int64_t scales = kv_scales_at(format(), head);

@@ -35,7 +35,7 @@ constexpr float kKvNormMax = 46300;
 
 // One head's keys and values.
 struct KvHead {
-  int key_dim = 0;      // even
+  int key_dim = 0;  // even
   int value_dim = 0;
   bool shared = false;  // the value is the first value_dim numbers of the key
 };

@@ -46,7 +46,7 @@ inline std::string isa_name(const testing::TestParamInfo<const Isa*>& info) {
 }
 
 inline void expect_near(const std::vector<float>& actual, const std::vector<float>& expected,
-                 float tolerance) {
+                        float tolerance) {
   ASSERT_EQ(actual.size(), expected.size());
   for (size_t i = 0; i < actual.size(); ++i) {
     ASSERT_NEAR(actual[i], expected[i], tolerance * (1 + std::fabs(expected[i]))) << "at " << i;

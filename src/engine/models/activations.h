@@ -88,13 +88,13 @@ struct Activations {
 
   TileStorage shared;  // R rows of the widest input of a product
   struct Private {
-    float* staging = nullptr;         // [kTileRows, widest]
-    TileStorage tile;                 // kTileRows rows of the widest input, kPrivateRows of some
-    float* attention = nullptr;       // scratch of kernels::AttentionArgs
-    int32_t* order = nullptr;   // [R * used], the rows that chose each expert, expert by expert
-    int32_t* begins = nullptr;  // [experts + 1], each expert's part of `order`
-    int32_t* places = nullptr;  // [R * used], where in `order` each row's choices are
-    float* scores = nullptr;    // [experts]
+    float* staging = nullptr;    // [kTileRows, widest]
+    TileStorage tile;            // kTileRows rows of the widest input, kPrivateRows of some
+    float* attention = nullptr;  // scratch of kernels::AttentionArgs
+    int32_t* order = nullptr;    // [R * used], the rows that chose each expert, expert by expert
+    int32_t* begins = nullptr;   // [experts + 1], each expert's part of `order`
+    int32_t* places = nullptr;   // [R * used], where in `order` each row's choices are
+    float* scores = nullptr;     // [experts]
   };
   std::vector<Private> threads;  // one per worker
 };

@@ -101,8 +101,7 @@ void latent_attention(Pass& pass, const LayerWeights& w, int layer) {
   pass.multiply_each(w.keys_to_latent, a.q, heads * spec.head_dim, spec.head_dim, a.latent.absorbed,
                      heads * key_dim, key_dim);
   pass.barrier();
-  pass.attend(layer, {.queries = a.latent.absorbed,
-                      .out = a.latent.mixed});
+  pass.attend(layer, {.queries = a.latent.absorbed, .out = a.latent.mixed});
   pass.barrier();
   pass.multiply_each(w.latent_to_value, a.latent.mixed, heads * dims.latent_dim, dims.latent_dim,
                      a.attention, heads * dims.value_dim, dims.value_dim);

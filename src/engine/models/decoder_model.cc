@@ -120,9 +120,9 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
     model->local_rope_frequencies_ = rope_frequencies(*spec.local_rope, capacity);
   }
   HEARTH_TRY(model->activations_, Activations::create(spec, {.threads = threads,
-                                                              .head = model->kv_->shape().head,
-                                                              .kv_tokens = kv_tokens,
-                                                              .slots = options.sequences_max}));
+                                                             .head = model->kv_->shape().head,
+                                                             .kv_tokens = kv_tokens,
+                                                             .slots = options.sequences_max}));
   model->context_ = {.spec = &model->spec_,
                      .first_layer = options.shard.layer_begin,
                      .kernels = isa->kernels,
@@ -147,7 +147,8 @@ Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptio
       .kv = KvCache::bytes_wanted(shape, kv_tokens, slots, kPassRowsMax),
       .states = spec_.delta ? RecurrentState::bytes_wanted(*spec_.delta, linear, slots) : 0,
       .activations = Activations::bytes_wanted(
-          spec_, {.threads = threads(), .head = shape.head, .kv_tokens = kv_tokens, .slots = slots})};
+          spec_,
+          {.threads = threads(), .head = shape.head, .kv_tokens = kv_tokens, .slots = slots})};
   HEARTH_RETURN_IF_ERROR(check_memory(needs, kv_tokens, slots));
   HEARTH_TRY(KvCache kv, KvCache::create(shape, kv_tokens, slots, kPassRowsMax));
   kv_ = std::make_unique<KvCache>(std::move(kv));

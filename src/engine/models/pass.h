@@ -72,7 +72,7 @@ struct RowsView {
 // What attends to the cache: queries [rows, heads * key_dim], with the dimensions of its shape.
 struct Attention {
   const float* queries = nullptr;
-  float* out = nullptr;  // [rows, heads * value_dim]
+  float* out = nullptr;                       // [rows, heads * value_dim]
   const std::vector<float>* sinks = nullptr;  // [heads], or empty
   const float* gates =
       nullptr;  // [rows, heads * value_dim], or null: a sigmoid that multiplies out

@@ -84,7 +84,7 @@ template <class Page>
 constexpr Strides kKeyStrides = {(Page::kFormat.pairs ? 32 : 16) * Page::kFormat.bytes,
                                  2 * kPageTokens* Page::kFormat.bytes};
 template <class Page>
-constexpr Strides kValueStrides = {16 * kPageTokens * Page::kFormat.bytes,
+constexpr Strides kValueStrides = {16 * kPageTokens* Page::kFormat.bytes,
                                    2 * 16 * Page::kFormat.bytes};
 
 // out[i] = round(x[i] / scale) with the smallest scale for which no integer is beyond `largest` and

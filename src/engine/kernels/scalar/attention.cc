@@ -13,10 +13,10 @@ template <int kType>
 struct PageOf {
   static constexpr KvFormat kFormat = kKvFormats[kType];
   static constexpr bool kScaled = kFormat.largest != 0;
-  using Number = std::conditional_t<kFormat.bytes == 4, float,
-                                    std::conditional_t<kFormat.bytes == 1, int8_t,
-                                                       std::conditional_t<kScaled, int16_t,
-                                                                          uint16_t>>>;
+  using Number =
+      std::conditional_t<kFormat.bytes == 4, float,
+                         std::conditional_t<kFormat.bytes == 1, int8_t,
+                                            std::conditional_t<kScaled, int16_t, uint16_t>>>;
 
   std::byte* bytes;
   KvHead head;
@@ -73,7 +73,8 @@ void store(const KvStoreArgs& args) {
   const auto put = [&](int64_t at, float x, float scale) {
     if constexpr (Page::kScaled) {
       const float rounded = scale > 0 ? std::nearbyint(x * (1 / scale)) : 0;
-      page.store(at, static_cast<Number>(std::fmax(std::fmin(rounded, 1.0f * kLargest), -1.0f * kLargest)));
+      page.store(at, static_cast<Number>(
+                         std::fmax(std::fmin(rounded, 1.0f * kLargest), -1.0f * kLargest)));
     } else if constexpr (sizeof(Number) == sizeof(float)) {
       page.store(at, x);
     } else {
@@ -139,9 +140,8 @@ void attend_span(const AttentionArgs& args, int index, int begin, const Record& 
         const_cast<std::byte*>(args.pool) + args.table[t / kPageTokens] * args.page_bytes, head};
     float score = 0;
     for (int d = 0; d < head.key_dim; ++d) score += query[d] * page.key(t % kPageTokens, d);
-    record.add(score * args.scale, 1, [&](int d) {
-      return d < head.value_dim ? page.value(t % kPageTokens, d) : 0;
-    });
+    record.add(score * args.scale, 1,
+               [&](int d) { return d < head.value_dim ? page.value(t % kPageTokens, d) : 0; });
   }
 }
 
@@ -168,7 +168,8 @@ void attend(const AttentionArgs& args) {
 void add_spans(const SpansArgs& args) {
   const Record all = record_at(args.scratch, args.head);
   all.start(args.sink);
-  for (int i = 0; i < args.spans; ++i) all.add(record_at(args.records + i * args.stride, args.head));
+  for (int i = 0; i < args.spans; ++i)
+    all.add(record_at(args.records + i * args.stride, args.head));
   all.finish(args.head.value_dim, args.out);
 }
 
