@@ -24,6 +24,8 @@ extern const Kernels kAvx512Kernels;
 extern const MatmulKernels kNeonFloatKernels;
 extern const MatmulKernels kNeonQuantKernels;
 extern const Kernels kNeonKernels;
+extern const MatmulKernels kNeonI8mmQuantKernels;
+extern const Kernels kNeonI8mmKernels;
 #endif
 
 }  // namespace hearth::engine::kernels

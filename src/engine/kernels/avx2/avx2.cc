@@ -1,4 +1,4 @@
-// The generic kernels, compiled for one instruction set (flags: src/engine/CMakeLists.txt).
+// The generic kernels, compiled for one instruction set (flags: kernels.cmake).
 // 16 registers: tiles of up to 4 rows.
 #define HEARTH_TALL_TILES 0
 
