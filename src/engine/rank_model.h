@@ -76,7 +76,7 @@ class RankModel {
   virtual int threads() const = 0;
   virtual int decode_threads() const = 0;  // of them, those that run a step of one row
   virtual std::span<const std::byte> weights() const = 0;  // packed, resident
-  virtual int kv_tokens() const = 0;         // room over all slots, a multiple of the block size
+  virtual int kv_tokens() const = 0;  // room over all slots, a multiple of the block size
   virtual int sequences_max() const = 0;
 
   // Runs the shard's layers.

@@ -57,6 +57,25 @@ PoolSizes pool_sizes(const KvShape& shape, int64_t tokens, int slots, int pass_r
 
 }  // namespace
 
+KvShape kv_shape(const ModelSpec& spec, const LoadOptions& options) {
+  KvShape shape{.window = spec.window,
+                .kv_heads = spec.kv_heads,
+                .key_dim = spec.head_dim,
+                .value_dim = spec.value_dim,
+                .type = options.precision == Precision::kExact ? KvType::kF32 : KvType::kQ16};
+  if (spec.latent) {
+    shape.kv_heads = 1;
+    shape.key_dim = spec.latent->latent_dim + spec.latent->rotary_dim;
+    shape.value_dim = spec.latent->latent_dim;
+  }
+  for (int layer = options.shard.layer_begin; layer < options.shard.layer_end; ++layer) {
+    shape.layers.push_back(spec.linear(layer)   ? KvLayer::kNone
+                           : spec.slides(layer) ? KvLayer::kWindow
+                                                : KvLayer::kFull);
+  }
+  return shape;
+}
+
 Result<PagePool> PagePool::create(int pages, int64_t page_bytes) {
   PagePool pool;
   HEARTH_TRY(pool.memory_, Buffer::allocate(pages * page_bytes));

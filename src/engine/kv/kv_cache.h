@@ -32,6 +32,9 @@ struct KvShape {
   KvType type = KvType::kQ16;
 };
 
+// What the shard of `options` keeps of a model.
+KvShape kv_shape(const ModelSpec& spec, const LoadOptions& options);
+
 // Pages of the layers of one kind. A page belongs to one sequence and holds 32 of its tokens for
 // all those layers; per layer and head it has the layout of kernels::AttentionArgs. Memory is taken
 // when a page is first written.

@@ -66,25 +66,6 @@ Result<void> check_memory(const Needs& needs, int64_t kv_tokens, int slots) {
                                              format_bytes(available) + " are available");
 }
 
-KvShape kv_shape(const ModelSpec& spec, const Shard& shard, Precision precision) {
-  KvShape shape{.window = spec.window,
-                .kv_heads = spec.kv_heads,
-                .key_dim = spec.head_dim,
-                .value_dim = spec.value_dim,
-                .type = precision == Precision::kExact ? KvType::kF32 : KvType::kQ16};
-  if (spec.latent) {
-    shape.kv_heads = 1;
-    shape.key_dim = spec.latent->latent_dim + spec.latent->rotary_dim;
-    shape.value_dim = spec.latent->latent_dim;
-  }
-  for (int layer = shard.layer_begin; layer < shard.layer_end; ++layer) {
-    shape.layers.push_back(spec.linear(layer)   ? KvLayer::kNone
-                           : spec.slides(layer) ? KvLayer::kWindow
-                                                : KvLayer::kFull);
-  }
-  return shape;
-}
-
 int linear_layers(const ModelSpec& spec, const Shard& shard) {
   int count = 0;
   for (int layer = shard.layer_begin; layer < shard.layer_end; ++layer) {
@@ -136,7 +117,7 @@ Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptio
   WeightLoader loader(files, options.quantize);
   HEARTH_RETURN_IF_ERROR(collect_weights(loader, spec_, shard_, weights_));
   tuning_ = tune(options.cache_dir, *pool_, *isa_, loader.encodings());
-  const KvShape shape = kv_shape(spec_, shard_, options.precision);
+  const KvShape shape = kv_shape(spec_, options);
   const int slots = options.sequences_max;
   const int linear = linear_layers(spec_, shard_);
   const Needs needs{
