@@ -32,6 +32,7 @@ uint32_t machine_features() {
   add(__builtin_cpu_supports("avx512vnni"), kAvx512Vnni);
 #elif defined(__aarch64__) && defined(__linux__)
   add(::getauxval(AT_HWCAP) & HWCAP_ASIMDDP, kDotProd);
+  add(::getauxval(AT_HWCAP2) & HWCAP2_I8MM, kI8mm);
 #elif defined(__aarch64__) && defined(__APPLE__)
   add(1, kDotProd);
 #endif
@@ -45,7 +46,9 @@ constexpr Isa kIsas[] = {
      &kAvx512Kernels},
     {"avx2", "x86 AVX2, FMA, F16C", kAvx2 | kFma | kF16c, 10, &kAvx2Kernels},
 #elif defined(__aarch64__)
-    {"neon", "ARM NEON with dot products", kDotProd, 10, &kNeonKernels},
+    {"neon_i8mm", "ARM NEON with dot and matrix products of bytes", kDotProd | kI8mm, 20,
+     &kNeonI8mmKernels},
+    {"neon", "ARM NEON with dot products of bytes", kDotProd, 10, &kNeonKernels},
 #endif
     {"scalar", "portable reference", 0, 0, &kScalarKernels},
 };

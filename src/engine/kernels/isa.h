@@ -22,6 +22,7 @@ enum Feature : uint32_t {
   kAvx512Dq = 1 << 6,
   kAvx512Vnni = 1 << 7,
   kDotProd = 1 << 16,
+  kI8mm = 1 << 17,
 };
 
 // An entry of the registry. All have the same behaviour; they differ in speed and in the last bits

@@ -3,7 +3,7 @@
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(kernel_isas avx2 avx512)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
-  set(kernel_isas neon)
+  set(kernel_isas neon neon_i8mm)
 else()
   set(kernel_isas)
 endif()
@@ -13,7 +13,9 @@ set(avx2_flags -mavx2 -mfma -mf16c)
 set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
                  -Wno-uninitialized -Wno-maybe-uninitialized)
 # GCC would move loads up for processors that cannot look ahead, until the registers run out.
-set(neon_flags -march=armv8.2-a+dotprod $<$<CXX_COMPILER_ID:GNU>:-fno-schedule-insns>)
+set(arm_flags $<$<CXX_COMPILER_ID:GNU>:-fno-schedule-insns>)
+set(neon_flags -march=armv8.2-a+dotprod ${arm_flags})
+set(neon_i8mm_flags -march=armv8.2-a+dotprod+i8mm ${arm_flags})
 
 foreach(isa ${kernel_isas})
   if(HEARTH_SANITIZE)

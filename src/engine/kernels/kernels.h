@@ -6,8 +6,8 @@
 // Activations enter a product as a tile of m = 1 to kTileRows rows, laid out so that one weight
 // vector meets its m partners side by side (K is the padded number of columns):
 //   float      [K][m]
-//   quantised  [K/4][m] times 8 bytes, four integers in the form that the instruction set likes,
-//              with scales [K/32][m] and sums [K/16][m] of 16 integers
+//   quantised  [K/n][m] times 2n bytes, n integers in the form that the instruction set likes (n is
+//              4 or 8), with scales [K/32][m] and sums [K/16][m] of 16 integers
 // A product of more rows takes consecutive tiles, of which only the last may be smaller.
 //
 // The result for one row never depends on m, on the tile, or on the range of blocks: each output
@@ -112,7 +112,7 @@ struct SpansArgs {
   float* out = nullptr;      // [value_dim]
 };
 constexpr float kSwigluLimit = 7.0f;  // of swiglu_oss
-constexpr int kQuadBytes = 8;         // of four quantised activations
+constexpr int kQuadBytes = 8;         // that four quantised activations take
 
 // One token of the gated delta rule (DeltaNetSpec in model_spec.h) in one head:
 //   S = decay S;  S += key (beta (value - S^T key))^T;  out = S^T query

@@ -28,6 +28,8 @@ extern const MatmulKernels kNeonFloatKernels;
 extern const MatmulKernels kNeonQuantKernels;
 extern const AttentionKernels kNeonAttentionKernels;
 extern const Kernels kNeonKernels;
+extern const MatmulKernels kNeonI8mmQuantKernels;
+extern const Kernels kNeonI8mmKernels;
 #endif
 
 }  // namespace hearth::engine::kernels

@@ -238,9 +238,12 @@ HEARTH_SIMD I32x16 either(I32x16 x, I32x16 y) {
   return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)};
 }
 
+// Columns that a dot product multiplies at a time, and the bytes of as many activations.
+constexpr int kStepColumns = 4;
+constexpr int kStepBytes = 8;
 // Four quantised activations are four 16-bit integers, of columns 0, 2, 1, 3: the partners of the
-// even and of the odd weight bytes. Stores 16 of them, `stride` bytes from quad to quad.
-HEARTH_SIMD void store_quads(std::byte* p, int64_t stride, I32x16 q) {
+// even and of the odd weight bytes. Stores 16 of them, `stride` bytes from four to four.
+HEARTH_SIMD void store_steps(std::byte* p, int64_t stride, I32x16 q) {
   __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(q.a, q.b), 0xd8);
   words = _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(words, 0xd8), 0xd8);
   const __m128i first = _mm256_castsi256_si128(words);
@@ -277,7 +280,9 @@ HEARTH_SIMD DotActivations dot_activations(const std::byte* quad) {
   __builtin_memcpy(&odd_pair, quad + 4, sizeof odd_pair);
   return {_mm256_set1_epi32(even_pair), _mm256_set1_epi32(odd_pair)};
 }
-HEARTH_SIMD I32x16 dot_sweep(I32x16 sum, const DotWeights& weights, const DotActivations& x) {
+using SweepSum = I32x16;
+HEARTH_SIMD SweepSum sweep_start() { return zero_int(); }
+HEARTH_SIMD SweepSum dot_sweep(SweepSum sum, const DotWeights& weights, const DotActivations& x) {
   sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(weights.even_a, x.even));
   sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(weights.even_b, x.even));
   sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(weights.odd_a, x.odd));
@@ -286,7 +291,8 @@ HEARTH_SIMD I32x16 dot_sweep(I32x16 sum, const DotWeights& weights, const DotAct
   asm("" : "+x"(sum.a), "+x"(sum.b));
   return sum;
 }
-using DotSum = I32x16;
+HEARTH_SIMD I32x16 sweep_finish(SweepSum sum) { return sum; }
+using DotSum = SweepSum;
 HEARTH_SIMD DotSum dot_start(int32_t value) { return set1_int(value); }
 HEARTH_SIMD DotSum dot_step(DotSum sum, const DotWeights& weights, const std::byte* quad) {
   return dot_sweep(sum, weights, dot_activations<0>(quad));

@@ -158,9 +158,12 @@ HEARTH_SIMD I32x16 byte_field(I32x16 x) {
 }
 HEARTH_SIMD I32x16 either(I32x16 a, I32x16 b) { return {_mm512_or_si512(a.v, b.v)}; }
 
+// Columns that a dot product multiplies at a time, and the bytes of as many activations.
+constexpr int kStepColumns = 4;
+constexpr int kStepBytes = 8;
 // Four quantised activations are four signed high bytes, then four signed low bytes:
-// q = high * 128 + low. Stores 16 of them, `stride` bytes from quad to quad.
-HEARTH_SIMD void store_quads(std::byte* p, int64_t stride, I32x16 q) {
+// q = high * 128 + low. Stores 16 of them, `stride` bytes from four to four.
+HEARTH_SIMD void store_steps(std::byte* p, int64_t stride, I32x16 q) {
   const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(q.v, _mm512_set1_epi32(64)), 7);
   const __m512i low = _mm512_sub_epi32(q.v, _mm512_slli_epi32(high, 7));
   const __m128i high_bytes = _mm512_cvtsepi32_epi8(high);
@@ -190,10 +193,13 @@ HEARTH_SIMD DotActivations dot_activations(const std::byte* quad) {
   __builtin_memcpy(&bytes, quad + 4 * kSweep, sizeof bytes);
   return _mm512_set1_epi32(bytes);
 }
-HEARTH_SIMD I32x16 dot_sweep(I32x16 sum, DotWeights weights, DotActivations activations) {
+using SweepSum = I32x16;
+HEARTH_SIMD SweepSum sweep_start() { return zero_int(); }
+HEARTH_SIMD SweepSum dot_sweep(SweepSum sum, DotWeights weights, DotActivations activations) {
   return {_mm512_dpbusd_epi32(sum.v, weights, activations)};
 }
-HEARTH_SIMD I32x16 dot_next_sweep(I32x16 sum) { return {_mm512_slli_epi32(sum.v, 7)}; }
+HEARTH_SIMD I32x16 sweep_finish(SweepSum sum) { return sum; }
+HEARTH_SIMD SweepSum dot_next_sweep(SweepSum sum) { return {_mm512_slli_epi32(sum.v, 7)}; }
 // or in one, with two sums.
 struct DotSum {
   I32x16 high, low;

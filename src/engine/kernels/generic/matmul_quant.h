@@ -28,12 +28,12 @@ struct QuantProduct {
     const float* x_scales;
     const int32_t* x_sums;  // of the first half group, then of the second
 
-    template <int kQuad>
-    HEARTH_INLINE void add_quad(DotSum (&sums)[kRows]) const {
-      const DotWeights w =
-          dot_weights<Code::kMax>(Code::template quad<kQuad>(block, args.columns, group));
-      const std::byte* at = x + kQuad * x_stride * kQuadBytes;
-      for (int i = 0; i < kRows; ++i) sums[i] = dot_step(sums[i], w, at + i * kQuadBytes);
+    template <int kStep, int kEnd>
+    HEARTH_INLINE void add_steps(DotSum (&sums)[kRows]) const {
+      const DotWeights w = Code::template step<kStep>(block, args.columns, group);
+      const std::byte* at = x + kStep * x_stride * kStepBytes;
+      for (int i = 0; i < kRows; ++i) sums[i] = dot_step(sums[i], w, at + i * kStepBytes);
+      if constexpr (kStep + 1 < kEnd) add_steps<kStep + 1, kEnd>(sums);
     }
 
     // The unit of columns from half group kHalf on.
@@ -46,16 +46,8 @@ struct QuantProduct {
         if constexpr (!Scale::kHalves) x_unit_sums[i] += x_sums[x_stride + i];
         sums[i] = dot_start(-Code::kDotOffset * x_unit_sums[i]);
       }
-      add_quad<4 * kHalf>(sums);
-      add_quad<4 * kHalf + 1>(sums);
-      add_quad<4 * kHalf + 2>(sums);
-      add_quad<4 * kHalf + 3>(sums);
-      if constexpr (!Scale::kHalves) {
-        add_quad<4>(sums);
-        add_quad<5>(sums);
-        add_quad<6>(sums);
-        add_quad<7>(sums);
-      }
+      constexpr int kSteps = (Scale::kHalves ? kHalfGroup : kGroup) / kStepColumns;
+      add_steps<kHalf * kSteps, (kHalf + 1) * kSteps>(sums);
       const F32x16 scale = Scale::unit_scale(args, block, group, kHalf);
       for (int i = 0; i < kRows; ++i) {
         total[i] = fma(to_float(dot_finish(sums[i])), mul(scale, set1(x_scales[i])), total[i]);
@@ -81,14 +73,14 @@ struct QuantProduct {
     static_assert(kBlocks == 1);
     const int64_t groups = args.columns / kGroup;
     const int64_t first_row = tile * kTileRows;
-    const std::byte* x = args.xq + (first_row * args.columns / 4 + row) * kQuadBytes;
+    const std::byte* x = args.xq + first_row * args.columns / 4 * kQuadBytes + row * kStepBytes;
     const float* x_scales = args.xq_scales + first_row * groups + row;
     const int32_t* x_sums = args.xq_sums + first_row * groups * 2 + row;
     F32x16 total[kRows];
     for (int i = 0; i < kRows; ++i) total[i] = zero();
     for (int64_t group = 0; group < groups; ++group) {
       Group<kRows>{args, block, group, x, x_stride, x_scales, x_sums}.add_to(total);
-      x += kGroup / 4 * kQuadBytes * x_stride;
+      x += kGroup / kStepColumns * kStepBytes * x_stride;
       x_scales += x_stride;
       x_sums += 2 * x_stride;
     }

@@ -15,12 +15,14 @@ constexpr int64_t kChunkBytes = 512 << 10;
 // Columns that share scales and mins, and quads of them.
 constexpr int panel_unit(bool halves) { return halves ? kHalfGroup : kGroup; }
 
-// kPanelBlocks blocks, each [K/4] DotWeights, [K/unit][16] scales and as many mins.
+// kPanelBlocks blocks, each [K/kStepColumns] DotWeights, [K/unit][16] scales and as many mins.
 struct Panel {
   std::byte* memory = nullptr;
   int64_t columns = 0;
   int offset = 0;  // of what dot products make of the codes
-  int64_t codes_bytes() const { return columns / 4 * static_cast<int64_t>(sizeof(DotWeights)); }
+  int64_t codes_bytes() const {
+    return columns / kStepColumns * static_cast<int64_t>(sizeof(DotWeights));
+  }
   int64_t floats_bytes() const { return columns / kHalfGroup * kBlockRows * 4; }
   std::byte* codes(int block) const {
     return memory + block * (codes_bytes() + 2 * floats_bytes());
@@ -30,20 +32,20 @@ struct Panel {
     return reinterpret_cast<float*>(codes(block) + codes_bytes() + floats_bytes());
   }
 };
-static_assert(sizeof(DotWeights) <= kPanelQuadBytes);
+static_assert(sizeof(DotWeights) <= kStepColumns / 4 * kPanelQuadBytes);
 static_assert(kPanelBlocks <= kPanelBlocksMax);
 
 template <Layout kLayout>
 struct PanelFiller {
   using Scale = Scaler<kLayout>;
+  static constexpr int kGroupSteps = kGroup / kStepColumns;
 
-  template <int kQuad>
-  HEARTH_SIMD void fill_quads(const std::byte* block, int64_t columns, int64_t group,
+  template <int kStep>
+  HEARTH_SIMD void fill_steps(const std::byte* block, int64_t columns, int64_t group,
                               std::byte* codes) {
-    store_weights(codes + kQuad * sizeof(DotWeights),
-                  dot_weights<Codes<kLayout>::kMax>(
-                      Codes<kLayout>::template quad<kQuad>(block, columns, group)));
-    if constexpr (kQuad < 7) fill_quads<kQuad + 1>(block, columns, group, codes);
+    store_weights(codes, Codes<kLayout>::template step<kStep>(block, columns, group));
+    codes += sizeof(DotWeights);
+    if constexpr (kStep + 1 < kGroupSteps) fill_steps<kStep + 1>(block, columns, group, codes);
   }
 
   static void fill(const MatmulArgs& args, const std::byte* block, const Panel& panel, int at) {
@@ -51,8 +53,8 @@ struct PanelFiller {
     float* scales = panel.scales(at);
     float* mins = panel.mins(at);
     for (int64_t group = 0; group < args.columns / kGroup; ++group) {
-      fill_quads<0>(block, args.columns, group, codes);
-      codes += 8 * sizeof(DotWeights);
+      fill_steps<0>(block, args.columns, group, codes);
+      codes += kGroupSteps * sizeof(DotWeights);
       for (int half = 0; half < kGroup / panel_unit(Scale::kHalves); ++half) {
         store(scales, Scale::unit_scale(args, block, group, half));
         scales += kBlockRows;
@@ -68,19 +70,19 @@ struct PanelFiller {
 template <bool kHalves, bool kMins, bool kOffset>
 struct PanelProduct {
   static constexpr int kUnit = panel_unit(kHalves);
-  static constexpr int kQuads = kUnit / 4;
+  static constexpr int kSteps = kUnit / kStepColumns;
 
-  // One of the sweeps over a unit's quads.
+  // One of the sweeps over a unit's steps.
   template <int kSweep, int kRows, int kBlocks>
   HEARTH_SIMD void sweep(const std::byte* const (&codes)[kBlocks], const std::byte* x,
-                         int64_t x_stride, I32x16 (&sums)[kBlocks][kRows]) {
+                         int64_t x_stride, SweepSum (&sums)[kBlocks][kRows]) {
     HEARTH_UNROLL
-    for (int quad = 0; quad < kQuads; ++quad) {
+    for (int step = 0; step < kSteps; ++step) {
       DotWeights w[kBlocks];
-      for (int b = 0; b < kBlocks; ++b) w[b] = load_weights(codes[b] + quad * sizeof(DotWeights));
-      const std::byte* at = x + quad * x_stride * kQuadBytes;
+      for (int b = 0; b < kBlocks; ++b) w[b] = load_weights(codes[b] + step * sizeof(DotWeights));
+      const std::byte* at = x + step * x_stride * kStepBytes;
       for (int i = 0; i < kRows; ++i) {
-        const auto a = dot_activations<kSweep>(at + i * kQuadBytes);
+        const auto a = dot_activations<kSweep>(at + i * kStepBytes);
         for (int b = 0; b < kBlocks; ++b) sums[b][i] = dot_sweep(sums[b][i], w[b], a);
       }
     }
@@ -91,7 +93,7 @@ struct PanelProduct {
   static void run(const MatmulArgs& args, const Panel& panel, int64_t first_row, int row,
                   int64_t x_stride, F32x16* totals) {
     const int64_t groups = args.columns / kGroup;
-    const std::byte* x = args.xq + (first_row * args.columns / 4 + row) * kQuadBytes;
+    const std::byte* x = args.xq + first_row * args.columns / 4 * kQuadBytes + row * kStepBytes;
     const float* x_scales = args.xq_scales + first_row * groups + row;
     const int32_t* x_sums = args.xq_sums + first_row * groups * 2 + row;
     const std::byte* codes[kBlocks];
@@ -101,9 +103,9 @@ struct PanelProduct {
       for (int i = 0; i < kRows; ++i) sums_so_far[b][i] = zero();
     }
     for (int64_t unit = 0; unit < args.columns / kUnit; ++unit) {
-      I32x16 sums[kBlocks][kRows];
+      SweepSum sums[kBlocks][kRows];
       for (int b = 0; b < kBlocks; ++b) {
-        for (int i = 0; i < kRows; ++i) sums[b][i] = zero_int();
+        for (int i = 0; i < kRows; ++i) sums[b][i] = sweep_start();
       }
       sweep<0>(codes, x, x_stride, sums);
       if constexpr (kDotSweeps == 2) {
@@ -129,13 +131,14 @@ struct PanelProduct {
         const F32x16 x_scale = set1(x_scales[i]);
         for (int b = 0; b < kBlocks; ++b) {
           F32x16& total = sums_so_far[b][i];
-          if constexpr (kOffset) sums[b][i] = add(sums[b][i], set1_int(offsets[i]));
-          total = fma(to_float(sums[b][i]), mul(scales[b], x_scale), total);
+          I32x16 sum = sweep_finish(sums[b][i]);
+          if constexpr (kOffset) sum = add(sum, set1_int(offsets[i]));
+          total = fma(to_float(sum), mul(scales[b], x_scale), total);
           if constexpr (kMins) total = fma(mins[b], set1(min_factors[i]), total);
         }
       }
-      for (int b = 0; b < kBlocks; ++b) codes[b] += kQuads * sizeof(DotWeights);
-      x += kQuads * kQuadBytes * x_stride;
+      for (int b = 0; b < kBlocks; ++b) codes[b] += kSteps * sizeof(DotWeights);
+      x += kSteps * kStepBytes * x_stride;
       x_sums += kUnit / kHalfGroup * x_stride;
       if (!kHalves || unit % 2 == 1) x_scales += x_stride;
     }

@@ -14,8 +14,8 @@ struct PeakShape {
   int weights;
   int activations;
 };
-constexpr PeakShape kFloatPeak = (kFloatRows >= 8) ? PeakShape{4, 4} : PeakShape{1, 5};
-constexpr PeakShape kQuantisedPeak = (kFloatRows >= 8) ? PeakShape{4, 4} : PeakShape{1, 4};
+constexpr PeakShape kFloatPeak = kFloatRows >= 8 ? PeakShape{4, 4} : PeakShape{1, 5};
+constexpr PeakShape kQuantisedPeak = kFloatRows >= 8 ? PeakShape{4, 4} : PeakShape{1, kPanelRows};
 constexpr int kPeakSteps = 8;
 
 // Makes the compiler take the array for changed, and what is in it for wanted.
@@ -52,15 +52,15 @@ double peak_float(int64_t repeats) {
   return static_cast<double>(repeats) * kPeakSteps * kWeights * kRows * 16;
 }
 
-// Four columns of a sum take kDotSweeps sweeps.
+// A step of a sum takes kDotSweeps sweeps.
 double peak_quantised(int64_t repeats) {
   constexpr int kWeights = kQuantisedPeak.weights;
   constexpr int kRows = kQuantisedPeak.activations;
   std::byte weights[kPeakSteps * kWeights * sizeof(DotWeights)] = {};
-  std::byte x[kPeakSteps * kRows * kQuadBytes] = {};
-  I32x16 sums[kWeights][kRows];
+  std::byte x[kPeakSteps * kRows * kStepBytes] = {};
+  SweepSum sums[kWeights][kRows];
   for (int j = 0; j < kWeights; ++j) {
-    for (int i = 0; i < kRows; ++i) sums[j][i] = zero_int();
+    for (int i = 0; i < kRows; ++i) sums[j][i] = sweep_start();
   }
   for (int64_t turn = 0; turn < repeats; ++turn) {
     touch(weights);
@@ -72,19 +72,20 @@ double peak_quantised(int64_t repeats) {
         w[j] = load_weights(weights + (step * kWeights + j) * sizeof(DotWeights));
       }
       for (int i = 0; i < kRows; ++i) {
-        const auto a = dot_activations<0>(x + (step * kRows + i) * kQuadBytes);
+        const auto a = dot_activations<0>(x + (step * kRows + i) * kStepBytes);
         for (int j = 0; j < kWeights; ++j) sums[j][i] = dot_sweep(sums[j][i], w[j], a);
       }
     }
   }
   I32x16 total = zero_int();
   for (int j = 0; j < kWeights; ++j) {
-    for (int i = 0; i < kRows; ++i) total = add(total, sums[j][i]);
+    for (int i = 0; i < kRows; ++i) total = add(total, sweep_finish(sums[j][i]));
   }
   float out[16];
   store(out, to_float(total));
   touch(out);
-  return static_cast<double>(repeats) * kPeakSteps * kWeights * kRows * 16 * 4 / kDotSweeps;
+  return static_cast<double>(repeats) * kPeakSteps * kWeights * kRows * 16 * kStepColumns /
+         kDotSweeps;
 }
 
 }  // namespace

@@ -31,9 +31,9 @@ HEARTH_SIMD void quantise_group(const float* x, int64_t n, int m, std::byte* out
   const F32x16 inverse = set1(any ? kQuantMax / largest : 0);
   const I32x16 qa = to_int(mul(a, inverse));
   const I32x16 qb = to_int(mul(b, inverse));
-  const int64_t stride = int64_t{m} * kQuadBytes;
-  store_quads(out, stride, qa);
-  store_quads(out + 4 * stride, stride, qb);
+  const int64_t stride = int64_t{m} * kStepBytes;
+  store_steps(out, stride, qa);
+  store_steps(out + kHalfGroup / kStepColumns * stride, stride, qb);
   *scale = any ? largest / kQuantMax : 0;
   sums[0] = reduce_add(qa);
   sums[m] = reduce_add(qb);
@@ -45,7 +45,8 @@ void tile_q(const float* rows, int m, int64_t columns, std::byte* tile, float* s
     for (int64_t k = 0; k < columns; k += kGroup) {
       const int64_t group = k / kGroup * m;
       quantise_group(rows + i * columns + k, columns - k < kGroup ? columns - k : kGroup, m,
-                     tile + (k / 4 * m + i) * kQuadBytes, scales + group + i, sums + 2 * group + i);
+                     tile + k / 4 * kQuadBytes * m + i * kStepBytes, scales + group + i,
+                     sums + 2 * group + i);
     }
   }
 }

@@ -89,7 +89,17 @@ struct Codes {
     if constexpr (kLayout.values == Values::kE2M1) bytes = lookup(kE2M1Book.bytes, bytes);
     return bytes;
   }
-  // The same four columns as floats, offset taken off.
+  // Step kStep of a group, as dot products take it.
+  template <int kStep>
+  HEARTH_SIMD DotWeights step(const std::byte* block, int64_t columns, int64_t group) {
+    if constexpr (kStepColumns == 4) {
+      return dot_weights<kMax>(quad<kStep>(block, columns, group));
+    } else {
+      return dot_weights<kMax>(quad<2 * kStep>(block, columns, group),
+                               quad<2 * kStep + 1>(block, columns, group));
+    }
+  }
+  // A quad as floats, offset taken off.
   template <int kQuad>
   HEARTH_SIMD void floats(const std::byte* block, int64_t columns, int64_t group, F32x16 (&w)[4]) {
     const I32x16 bytes = quad<kQuad>(block, columns, group);

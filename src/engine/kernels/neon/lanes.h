@@ -130,6 +130,19 @@ HEARTH_SIMD I32x16 load_int(const std::byte* p) {
   };
   return {at(0), at(1), at(2), at(3)};
 }
+HEARTH_SIMD void store_int(std::byte* p, I32x16 x) {
+  auto* at = reinterpret_cast<int32_t*>(p);
+  vst1q_s32(at, x.a);
+  vst1q_s32(at + 4, x.b);
+  vst1q_s32(at + 8, x.c);
+  vst1q_s32(at + 12, x.d);
+}
+// x, which GCC can then neither make at another place nor load twice. It would do both until the
+// registers run out.
+HEARTH_SIMD I32x16 pin(I32x16 x) {
+  asm("" : "+w"(x.a), "+w"(x.b), "+w"(x.c), "+w"(x.d));
+  return x;
+}
 // 16 numbers of 16 bits, eight a register
 struct U16x16 {
   uint16x8_t low, high;
@@ -289,11 +302,6 @@ HEARTH_SIMD ByteHalves split(I32x16 q) {
   const I32x16 low =
       ints([](auto q, auto high) { return vsubq_s32(q, vshlq_n_s32(high, 7)); }, q, high);
   return {low_bytes(high), low_bytes(low)};
-}
-// The two halves of x, `stride` bytes apart
-HEARTH_SIMD void store_pair(std::byte* p, int64_t stride, int32x4_t x) {
-  vst1_s32(reinterpret_cast<int32_t*>(p), vget_low_s32(x));
-  vst1_s32(reinterpret_cast<int32_t*>(p + stride), vget_high_s32(x));
 }
 
 }  // namespace
