@@ -13,6 +13,9 @@
 
 #include "engine/kernels/isa.h"
 #include "engine/kernels/kernels.h"
+#if defined(__x86_64__)
+#include "engine/kernels/amx/testing/emulator.h"
+#endif
 
 namespace hearth::engine::kernels {
 
@@ -35,6 +38,22 @@ inline std::vector<const Isa*> faster_than_scalar() {
   std::vector<const Isa*> list;
   for (const Isa& isa : isas()) {
     if (isa.supported() && isa.kernels != isas().back().kernels) list.push_back(&isa);
+  }
+  return list;
+}
+
+// Lets instruction sets with panels run while it lives, where the rest of what they need is there.
+#if defined(__x86_64__)
+using PanelEmulation = AmxEmulation;
+#else
+struct PanelEmulation {};
+#endif
+
+inline std::vector<const Isa*> with_panels() {
+  const PanelEmulation emulation;
+  std::vector<const Isa*> list;
+  for (const Isa& isa : isas()) {
+    if (isa.panels != nullptr && isa.supported()) list.push_back(&isa);
   }
   return list;
 }

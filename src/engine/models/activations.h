@@ -17,19 +17,21 @@ constexpr int kPassRowsMax = 512;
 // Rows that one worker prepares for itself alone.
 constexpr int kPrivateRows = 64;
 
-// Rows in the two tile layouts of kernels::MatmulArgs.
+// Rows in the layouts of kernels::MatmulArgs.
 struct TileStorage {
   float* x = nullptr;
   std::byte* xq = nullptr;
   float* xq_scales = nullptr;
   int32_t* xq_sums = nullptr;
+  std::byte* panels = nullptr;
 };
 
 // R is kPassRowsMax. What the model does not need stays null. Memory is taken when it is first
 // written.
 struct Activations {
-  static Result<Activations> create(const ModelSpec& spec, int threads);
-  static int64_t bytes_wanted(const ModelSpec& spec, int threads);
+  // With room for `panels` or without.
+  static Result<Activations> create(const ModelSpec& spec, bool panels, int threads);
+  static int64_t bytes_wanted(const ModelSpec& spec, bool panels, int threads);
 
   Buffer memory;
   float* x = nullptr;       // [R, hidden], the residual stream

@@ -14,6 +14,7 @@
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/safetensors.h"
 #include "engine/kernels/isa.h"
+#include "engine/kernels/test_kernels.h"
 #include "engine/model_files.h"
 
 namespace hearth::engine {
@@ -231,6 +232,15 @@ class GoldenTest : public testing::TestWithParam<std::tuple<Reference, std::stri
     options.kv_tokens = reference().kv_tokens;
     return load(reference().model, options, isa());
   }
+  void check_default_precision() {
+    const auto model = load_model({.threads = 2});
+    EXPECT_EQ(model->isa(), isa());
+    const Agreement result = agreement(golden_.logits, prefill(*model, golden_.ids),
+                                       static_cast<int>(golden_.ids.size()));
+    EXPECT_LE(result.divergence, 2e-3);
+    EXPECT_GE(result.top1, 0.97);
+    RecordProperty("divergence", std::to_string(result.divergence));
+  }
   const Golden golden_ = read_golden(reference());
 };
 
@@ -253,14 +263,7 @@ TEST_P(GoldenTest, ExactPrecisionMatchesTheReference) {
   EXPECT_EQ(greedy, golden_.greedy);
 }
 
-TEST_P(GoldenTest, DefaultPrecisionIsClose) {
-  const auto model = load_model({.threads = 2});
-  const Agreement result =
-      agreement(golden_.logits, prefill(*model, golden_.ids), static_cast<int>(golden_.ids.size()));
-  EXPECT_LE(result.divergence, 2e-3);
-  EXPECT_GE(result.top1, 0.97);
-  RecordProperty("divergence", std::to_string(result.divergence));
-}
+TEST_P(GoldenTest, DefaultPrecisionIsClose) { check_default_precision(); }
 
 TEST_P(GoldenTest, APipelineOfTwoGivesTheBitsOfOne) {
   for (const Precision precision : {Precision::kExact, Precision::kDefault}) {
@@ -313,13 +316,34 @@ std::vector<std::string_view> supported_isas() {
   return names;
 }
 
+std::string golden_name(
+    const testing::TestParamInfo<std::tuple<Reference, std::string_view>>& info) {
+  return std::string(std::get<0>(info.param).name) + "_" + std::string(std::get<1>(info.param));
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, GoldenTest,
                          testing::Combine(testing::ValuesIn(kReferences),
                                           testing::ValuesIn(supported_isas())),
-                         [](const auto& info) {
-                           return std::string(std::get<0>(info.param).name) + "_" +
-                                  std::string(std::get<1>(info.param));
-                         });
+                         golden_name);
+
+std::vector<std::string_view> isas_with_panels() {
+  std::vector<std::string_view> names;
+  for (const kernels::Isa* isa : kernels::with_panels()) names.push_back(isa->name);
+  return names;
+}
+
+// Products of many rows by a matrix unit, most often emulated.
+class PanelGoldenTest : public GoldenTest {
+ protected:
+  const kernels::PanelEmulation emulation_;
+};
+
+TEST_P(PanelGoldenTest, DefaultPrecisionIsClose) { check_default_precision(); }
+
+INSTANTIATE_TEST_SUITE_P(Models, PanelGoldenTest,
+                         testing::Combine(testing::ValuesIn(kReferences),
+                                          testing::ValuesIn(isas_with_panels())),
+                         golden_name);
 
 // The rest does not depend on the instruction set.
 
