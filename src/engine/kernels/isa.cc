@@ -69,7 +69,7 @@ constexpr uint32_t kAvx512 =
 constexpr Isa kIsas[] = {
 #if defined(__x86_64__)
     {"amx", "x86 AMX TILE, BF16 and AVX-512", kAvx512 | kAmxTile | kAmxBf16, 30, &kAvx512Kernels,
-     &kAmxPanelKernels},
+     &kAmxSlabKernels},
     {"avx512", "x86 AVX-512 F, BW, VL, DQ, VNNI", kAvx512, 20, &kAvx512Kernels},
     {"avx2", "x86 AVX2, FMA, F16C", kAvx2 | kFma | kF16c, 10, &kAvx2Kernels},
 #endif

@@ -33,7 +33,7 @@ struct Isa {
   uint32_t required = 0;  // Features
   int priority = 0;       // the supported entry with the highest runs by default
   const Kernels* kernels = nullptr;
-  const PanelKernels* panels = nullptr;  // of entries that have them
+  const SlabKernels* slabs = nullptr;  // of entries that have them
 
   bool supported() const;
 };

@@ -11,12 +11,12 @@ namespace hearth::engine::kernels {
 namespace {
 
 TEST(Isa, EntriesAreDistinctAndOrderedAndEndWithScalar) {
-  std::set<std::pair<const Kernels*, const PanelKernels*>> tables;
+  std::set<std::pair<const Kernels*, const SlabKernels*>> tables;
   int priority = 1 << 20;
   for (const Isa& isa : isas()) {
     EXPECT_LT(isa.priority, priority);
     priority = isa.priority;
-    EXPECT_TRUE(tables.emplace(isa.kernels, isa.panels).second) << isa.name;
+    EXPECT_TRUE(tables.emplace(isa.kernels, isa.slabs).second) << isa.name;
     EXPECT_FALSE(isa.description.empty());
   }
   EXPECT_EQ(isas().back().name, "scalar");
@@ -31,9 +31,9 @@ TEST(Isa, EveryTableIsComplete) {
       const bool quantised = kLayouts[encoding].values > Values::kFloat8;
       EXPECT_EQ(k.matmul_q[encoding] != nullptr, quantised) << encoding;
     }
-    if (isa.panels != nullptr) {
-      EXPECT_GT(isa.panels->rows_min, 0);
-      EXPECT_TRUE(isa.panels->matmul && isa.panels->fill);
+    if (isa.slabs != nullptr) {
+      EXPECT_GT(isa.slabs->rows_min, 0);
+      EXPECT_TRUE(isa.slabs->matmul && isa.slabs->fill);
     }
     EXPECT_TRUE(k.tile_f32 && k.tile_q && k.rms_norm && k.rope_half && k.rope_interleaved &&
                 k.silu_mul && k.add && k.attention_f32 && k.attention_q16);

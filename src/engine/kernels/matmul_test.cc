@@ -37,7 +37,7 @@ struct Weights {
 };
 
 // The forms of activations that there are products for.
-enum class Form { kFloats, kQuantised, kPanels };
+enum class Form { kFloats, kQuantised, kSlabs };
 
 // rows [m, columns] times the weights, by the product of that encoding for that form of
 // activations.
@@ -54,10 +54,10 @@ std::vector<float> product(const Isa& isa, Form form, const Weights& weights,
     kernels.tile_q(&rows[r * columns], n, columns, &xq.bytes[r * padded / 4 * kQuadBytes],
                    &xq.scales[r * padded / kGroup], &xq.sums[r * padded / kHalfGroup]);
   }
-  Buffer panels = Buffer::allocate(panels_bytes(m, columns)).value();
-  if (form == Form::kPanels) {
+  Buffer slabs = Buffer::allocate(slabs_bytes(m, columns)).value();
+  if (form == Form::kSlabs) {
     for (int r = 0; r < m; ++r) {
-      isa.panels->fill(&rows[r * columns], columns, r, m, panels.data());
+      isa.slabs->fill(&rows[r * columns], columns, r, m, slabs.data());
     }
   }
   Misaligned out(std::vector<float>(m * weights.matrix.rows, add ? 100.0f : NAN), 1);
@@ -70,7 +70,7 @@ std::vector<float> product(const Isa& isa, Form form, const Weights& weights,
                   .xq = xq.bytes.data(),
                   .xq_scales = xq.scales.data(),
                   .xq_sums = xq.sums.data(),
-                  .panels = panels.data(),
+                  .slabs = slabs.data(),
                   .out = out.data(),
                   .out_stride = weights.matrix.rows,
                   .out_columns = weights.matrix.rows,
@@ -78,7 +78,7 @@ std::vector<float> product(const Isa& isa, Form form, const Weights& weights,
   const int encoding = static_cast<int>(weights.matrix.encoding);
   const auto matmul = form == Form::kFloats      ? kernels.matmul[encoding]
                       : form == Form::kQuantised ? kernels.matmul_q[encoding]
-                                                 : isa.panels->matmul[encoding];
+                                                 : isa.slabs->matmul[encoding];
   // In two ranges, as two threads would.
   const int64_t middle = (weights.matrix.blocks() + 1) / 2;
   args.block_end = middle;
@@ -194,39 +194,39 @@ TEST(ScalarMatmul, IsTheSumOfDecodedWeights) {
 }
 
 // Products of many rows, most often emulated: fewer shapes.
-class PanelTest : public MatmulTest {
+class SlabTest : public MatmulTest {
  protected:
   bool has(const TensorKind& kind) const {
-    return GetParam()->panels->matmul[static_cast<int>(kind.encoding)] != nullptr;
+    return GetParam()->slabs->matmul[static_cast<int>(kind.encoding)] != nullptr;
   }
-  const PanelEmulation emulation_;
+  const SlabEmulation emulation_;
 };
 
-TEST_P(PanelTest, EveryEncodingButFloat32) {
+TEST_P(SlabTest, EveryEncodingButFloat32) {
   for (const TensorKind& kind : all_tensor_kinds()) {
     EXPECT_EQ(has(kind), kind.encoding != Encoding::kF32) << kind.name();
   }
 }
 
-// One row and many, of one panel and of several, in one chunk and in several; an odd number of
+// One row and many, of one slab and of several, in one chunk and in several; an odd number of
 // groups and an even one; one block and more than are unpacked together.
-TEST_P(PanelTest, Products) {
+TEST_P(SlabTest, Products) {
   for (const TensorKind& kind : all_tensor_kinds()) {
     if (!has(kind)) continue;
     for (const auto& [m, n, k] : std::vector<std::array<int, 3>>{
              {1, 1, 256}, {9, 17, 256}, {40, 100, 256}, {16, 16, 37}, {19, 40, 96}, {300, 16, 5}}) {
       if (k % block_elements(kind.encoding) == 0) {
-        check_rows(Form::kPanels, Weights(kind, n, k, engine_), m);
+        check_rows(Form::kSlabs, Weights(kind, n, k, engine_), m);
       }
     }
   }
 }
 
 // Where codes and scales at their extremes would not fit a bfloat16.
-TEST_P(PanelTest, NothingIsRounded) { check_extremes(Form::kPanels); }
+TEST_P(SlabTest, NothingIsRounded) { check_extremes(Form::kSlabs); }
 
-INSTANTIATE_TEST_SUITE_P(Isas, PanelTest, testing::ValuesIn(with_panels()), isa_name);
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(PanelTest);
+INSTANTIATE_TEST_SUITE_P(Isas, SlabTest, testing::ValuesIn(with_slabs()), isa_name);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SlabTest);
 
 INSTANTIATE_TEST_SUITE_P(Isas, MatmulTest, testing::ValuesIn(faster_than_scalar()), isa_name);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(MatmulTest);

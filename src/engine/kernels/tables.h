@@ -20,7 +20,7 @@ extern const Kernels kAvx2Kernels;
 extern const MatmulKernels kAvx512FloatKernels;
 extern const MatmulKernels kAvx512QuantKernels;
 extern const Kernels kAvx512Kernels;
-extern const PanelKernels kAmxPanelKernels;
+extern const SlabKernels kAmxSlabKernels;
 #endif
 
 }  // namespace hearth::engine::kernels

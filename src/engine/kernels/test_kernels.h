@@ -42,18 +42,18 @@ inline std::vector<const Isa*> faster_than_scalar() {
   return list;
 }
 
-// Lets instruction sets with panels run while it lives, where the rest of what they need is there.
+// Lets instruction sets with slabs run while it lives, where the rest of what they need is there.
 #if defined(__x86_64__)
-using PanelEmulation = AmxEmulation;
+using SlabEmulation = AmxEmulation;
 #else
-struct PanelEmulation {};
+struct SlabEmulation {};
 #endif
 
-inline std::vector<const Isa*> with_panels() {
-  const PanelEmulation emulation;
+inline std::vector<const Isa*> with_slabs() {
+  const SlabEmulation emulation;
   std::vector<const Isa*> list;
   for (const Isa& isa : isas()) {
-    if (isa.panels != nullptr && isa.supported()) list.push_back(&isa);
+    if (isa.slabs != nullptr && isa.supported()) list.push_back(&isa);
   }
   return list;
 }

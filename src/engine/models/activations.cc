@@ -28,12 +28,12 @@ class Carver {
   int64_t taken_ = 0;
 };
 
-void carve_tiles(Carver& carver, bool panels, TileStorage& tiles, int64_t rows, int64_t width) {
+void carve_tiles(Carver& carver, bool slabs, TileStorage& tiles, int64_t rows, int64_t width) {
   carver.take(&tiles.x, rows * width);
   carver.take(&tiles.xq, rows * width / 4 * kernels::kQuadBytes);
   carver.take(&tiles.xq_scales, rows * width / kGroup);
   carver.take(&tiles.xq_sums, rows * width / kernels::kHalfGroup);
-  if (panels) carver.take(&tiles.panels, kernels::panels_bytes(rows, width));
+  if (slabs) carver.take(&tiles.slabs, kernels::slabs_bytes(rows, width));
 }
 
 void carve_angles(Carver& carver, Activations::Angles& angles, const RopeSpec& rope) {
@@ -97,7 +97,7 @@ struct Widths {
   }
 };
 
-int64_t carve(const ModelSpec& spec, bool panels, int threads, std::byte* memory, Activations& a) {
+int64_t carve(const ModelSpec& spec, bool slabs, int threads, std::byte* memory, Activations& a) {
   const int64_t rows = kPassRowsMax;
   const Widths widths(spec);
   Carver carver(memory);
@@ -115,11 +115,11 @@ int64_t carve(const ModelSpec& spec, bool panels, int threads, std::byte* memory
   if (spec.latent) carve_latent(carver, spec, a.latent);
   if (spec.delta) carve_delta(carver, *spec.delta, a.delta);
   if (spec.moe) carve_mixture(carver, spec, a.mixture);
-  carve_tiles(carver, panels, a.shared, rows, widths.any);
+  carve_tiles(carver, slabs, a.shared, rows, widths.any);
   a.threads.resize(threads);
   for (Activations::Private& own : a.threads) {
     carver.take(&own.staging, kTileRows * widths.any);
-    carve_tiles(carver, panels, own.tile, widths.tile_rows(), widths.any);
+    carve_tiles(carver, slabs, own.tile, widths.tile_rows(), widths.any);
     carver.take(&own.cached_key, kernels::kHeadDimMax);
     carver.take(&own.cached_value, kernels::kHeadDimMax);
     if (!spec.moe) continue;
@@ -133,15 +133,15 @@ int64_t carve(const ModelSpec& spec, bool panels, int threads, std::byte* memory
 
 }  // namespace
 
-int64_t Activations::bytes_wanted(const ModelSpec& spec, bool panels, int threads) {
+int64_t Activations::bytes_wanted(const ModelSpec& spec, bool slabs, int threads) {
   Activations none;
-  return carve(spec, panels, threads, nullptr, none);
+  return carve(spec, slabs, threads, nullptr, none);
 }
 
-Result<Activations> Activations::create(const ModelSpec& spec, bool panels, int threads) {
+Result<Activations> Activations::create(const ModelSpec& spec, bool slabs, int threads) {
   Activations activations;
-  HEARTH_TRY(activations.memory, Buffer::allocate(bytes_wanted(spec, panels, threads)));
-  carve(spec, panels, threads, activations.memory.data(), activations);
+  HEARTH_TRY(activations.memory, Buffer::allocate(bytes_wanted(spec, slabs, threads)));
+  carve(spec, slabs, threads, activations.memory.data(), activations);
   return activations;
 }
 

@@ -23,15 +23,15 @@ struct TileStorage {
   std::byte* xq = nullptr;
   float* xq_scales = nullptr;
   int32_t* xq_sums = nullptr;
-  std::byte* panels = nullptr;
+  std::byte* slabs = nullptr;
 };
 
 // R is kPassRowsMax. What the model does not need stays null. Memory is taken when it is first
 // written.
 struct Activations {
-  // With room for `panels` or without.
-  static Result<Activations> create(const ModelSpec& spec, bool panels, int threads);
-  static int64_t bytes_wanted(const ModelSpec& spec, bool panels, int threads);
+  // With room for `slabs` or without.
+  static Result<Activations> create(const ModelSpec& spec, bool slabs, int threads);
+  static int64_t bytes_wanted(const ModelSpec& spec, bool slabs, int threads);
 
   Buffer memory;
   float* x = nullptr;       // [R, hidden], the residual stream

@@ -95,8 +95,8 @@ int linear_layers(const ModelSpec& spec, const Shard& shard) {
 }
 
 // Exact precision multiplies floats.
-const kernels::PanelKernels* panels_for(const kernels::Isa& isa, Precision precision) {
-  return precision == Precision::kExact ? nullptr : isa.panels;
+const kernels::SlabKernels* slabs_for(const kernels::Isa& isa, Precision precision) {
+  return precision == Precision::kExact ? nullptr : isa.slabs;
 }
 
 }  // namespace
@@ -123,12 +123,12 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
   if (spec.local_rope) {
     model->local_rope_frequencies_ = rope_frequencies(*spec.local_rope, capacity);
   }
-  const kernels::PanelKernels* panels = panels_for(*isa, options.precision);
-  HEARTH_TRY(model->activations_, Activations::create(spec, panels != nullptr, threads));
+  const kernels::SlabKernels* slabs = slabs_for(*isa, options.precision);
+  HEARTH_TRY(model->activations_, Activations::create(spec, slabs != nullptr, threads));
   model->context_ = {.spec = &model->spec_,
                      .first_layer = options.shard.layer_begin,
                      .kernels = isa->kernels,
-                     .panels = panels,
+                     .slabs = slabs,
                      .precision = options.precision,
                      .rope_frequencies = model->rope_frequencies_,
                      .local_rope_frequencies = model->local_rope_frequencies_,
@@ -145,12 +145,12 @@ Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptio
   const KvShape shape = kv_shape(spec_, shard_, options.precision);
   const int slots = options.sequences_max;
   const int linear = linear_layers(spec_, shard_);
-  const bool panels = panels_for(*isa_, options.precision) != nullptr;
+  const bool slabs = slabs_for(*isa_, options.precision) != nullptr;
   const Needs needs{
       .weights = loader.bytes(),
       .kv = KvCache::bytes_wanted(shape, kv_tokens, slots, kPassRowsMax),
       .states = spec_.delta ? RecurrentState::bytes_wanted(*spec_.delta, linear, slots) : 0,
-      .activations = Activations::bytes_wanted(spec_, panels, threads())};
+      .activations = Activations::bytes_wanted(spec_, slabs, threads())};
   HEARTH_RETURN_IF_ERROR(check_memory(needs, kv_tokens, slots));
   HEARTH_TRY(KvCache kv, KvCache::create(shape, kv_tokens, slots, kPassRowsMax));
   kv_ = std::make_unique<KvCache>(std::move(kv));

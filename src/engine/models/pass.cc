@@ -63,10 +63,10 @@ struct Pass::TilePlan {
 
 Forms Pass::form_for(const PackedMatrix& matrix, int rows) const {
   if (context_.precision == Precision::kExact) return {.floats = true};
-  const kernels::PanelKernels* panels = context_.panels;
-  if (panels != nullptr && rows >= panels->rows_min &&
-      panels->matmul[static_cast<int>(matrix.encoding)] != nullptr) {
-    return {.panels = true};
+  const kernels::SlabKernels* slabs = context_.slabs;
+  if (slabs != nullptr && rows >= slabs->rows_min &&
+      slabs->matmul[static_cast<int>(matrix.encoding)] != nullptr) {
+    return {.slabs = true};
   }
   return {.floats = !matrix.quantised(), .quantised = matrix.quantised()};
 }
@@ -77,7 +77,7 @@ Forms Pass::forms_for(std::initializer_list<const PackedMatrix*> matrices, int r
     const Forms form = form_for(*matrix, rows);
     forms.floats |= form.floats;
     forms.quantised |= form.quantised;
-    forms.panels |= form.panels;
+    forms.slabs |= form.slabs;
   }
   return forms;
 }
@@ -92,10 +92,10 @@ void Pass::fill_tile(const float* tile_rows, int m, int64_t columns, const Forms
     kernels().tile_q(tile_rows, m, columns, storage.xq + at / 4 * kQuadBytes,
                      storage.xq_scales + at / kGroup, storage.xq_sums + at / kHalfGroup);
   }
-  if (forms.panels) {
+  if (forms.slabs) {
     for (int i = 0; i < m; ++i) {
-      context_.panels->fill(tile_rows + i * columns, columns, first_row + i, tiles.rows,
-                            storage.panels);
+      context_.slabs->fill(tile_rows + i * columns, columns, first_row + i, tiles.rows,
+                           storage.slabs);
     }
   }
 }
@@ -184,7 +184,7 @@ void Pass::multiply_blocks(const Tiles& tiles, const PackedMatrix& matrix, Range
   if (blocks.begin >= blocks.end) return;
   const auto encoding = static_cast<int>(matrix.encoding);
   const Forms form = form_for(matrix, tiles.rows);
-  const auto matmul = form.panels      ? context_.panels->matmul[encoding]
+  const auto matmul = form.slabs       ? context_.slabs->matmul[encoding]
                       : form.quantised ? kernels().matmul_q[encoding]
                                        : kernels().matmul[encoding];
   matmul({.weights = matrix.data,
@@ -196,7 +196,7 @@ void Pass::multiply_blocks(const Tiles& tiles, const PackedMatrix& matrix, Range
           .xq = tiles.storage.xq,
           .xq_scales = tiles.storage.xq_scales,
           .xq_sums = tiles.storage.xq_sums,
-          .panels = tiles.storage.panels,
+          .slabs = tiles.storage.slabs,
           .out = out,
           .out_stride = out_stride,
           .out_columns = matrix.rows,

@@ -22,7 +22,7 @@ struct PassContext {
   const ModelSpec* spec = nullptr;
   int first_layer = 0;  // of the shard, in the model
   const kernels::Kernels* kernels = nullptr;
-  const kernels::PanelKernels* panels = nullptr;  // where there are some
+  const kernels::SlabKernels* slabs = nullptr;  // where there are some
   Precision precision = Precision::kDefault;
   std::span<const double> rope_frequencies;        // [rope.dimensions / 2]
   std::span<const double> local_rope_frequencies;  // of local_rope, or empty
@@ -49,7 +49,7 @@ struct PassRows {
 struct Forms {
   bool floats = false;
   bool quantised = false;
-  bool panels = false;
+  bool slabs = false;
 };
 
 // Input of a product, in the forms that its matrices need.

@@ -326,23 +326,37 @@ INSTANTIATE_TEST_SUITE_P(Models, GoldenTest,
                                           testing::ValuesIn(supported_isas())),
                          golden_name);
 
-std::vector<std::string_view> isas_with_panels() {
+std::vector<std::string_view> isas_with_slabs() {
   std::vector<std::string_view> names;
-  for (const kernels::Isa* isa : kernels::with_panels()) names.push_back(isa->name);
+  for (const kernels::Isa* isa : kernels::with_slabs()) names.push_back(isa->name);
   return names;
 }
 
 // Products of many rows by a matrix unit, most often emulated.
-class PanelGoldenTest : public GoldenTest {
+class SlabGoldenTest : public GoldenTest {
  protected:
-  const kernels::PanelEmulation emulation_;
+  const kernels::SlabEmulation emulation_;
 };
 
-TEST_P(PanelGoldenTest, DefaultPrecisionIsClose) { check_default_precision(); }
+class SlabModelTest : public testing::Test {
+ protected:
+  const kernels::SlabEmulation emulation_;
+};
 
-INSTANTIATE_TEST_SUITE_P(Models, PanelGoldenTest,
+TEST_P(SlabGoldenTest, DefaultPrecisionIsClose) { check_default_precision(); }
+
+// As long as every step has enough rows for the unit.
+TEST_F(SlabModelTest, BitsDoNotDependOnTheStep) {
+  for (const std::string_view isa : isas_with_slabs()) {
+    const auto model = load("models/llama", {.threads = 2}, isa);
+    const std::vector<int32_t> tokens = all_rows(75);
+    EXPECT_EQ(run({model.get()}, tokens, {33, 10, 32}), prefill(*model, tokens));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, SlabGoldenTest,
                          testing::Combine(testing::ValuesIn(kReferences),
-                                          testing::ValuesIn(isas_with_panels())),
+                                          testing::ValuesIn(isas_with_slabs())),
                          golden_name);
 
 // The rest does not depend on the instruction set.
@@ -358,7 +372,7 @@ TEST(RankModel, LongPromptsAreCutWithoutATrace) {
 }
 
 TEST(RankModel, OnlyTheRowsAskedForGetLogits) {
-  const auto model = load(kModel, {.threads = 2});
+  const auto model = load(kModel, {.precision = Precision::kExact, .threads = 2});
   const std::vector<int32_t> tokens = all_rows(30);
   const std::vector<float> all = prefill(*model, tokens);
   const size_t vocab = model->spec().vocab;

@@ -20,8 +20,8 @@ HEARTH_SIMD void store_halves(std::byte* row, __m512i first, __m512i last) {
   _mm512_storeu_si512(row, _mm512_permutex2var_epi16(first, _mm512_load_si512(kOrder), last));
 }
 
-void fill_panels(const float* x, int64_t columns, int row, int rows, std::byte* panels) {
-  const PanelShape shape(rows);
+void fill_slabs(const float* x, int64_t columns, int row, int rows, std::byte* slabs) {
+  const SlabShape shape(rows);
   const int64_t padded = round_up(columns, kGroup);
   const int i = row % shape.height;
   for (int64_t k = 0; k < columns; k += kGroup) {
@@ -31,7 +31,7 @@ void fill_panels(const float* x, int64_t columns, int row, int rows, std::byte* 
     const __m512i high_last = to_bf16_bits(last);
     const __m512i low_first = to_bf16_bits(sub(first, float_of(high_first)));
     const __m512i low_last = to_bf16_bits(sub(last, float_of(high_last)));
-    std::byte* group = panels + panel_group_at(row / shape.height, padded, k / kGroup);
+    std::byte* group = slabs + slab_group_at(row / shape.height, padded, k / kGroup);
     store_halves(group + i * 64, high_first, high_last);
     store_halves(group + kLowParts + i * 64, low_first, low_last);
     // Of what the tiles hold, so that a weight's offset takes off exactly what it added.
@@ -39,8 +39,8 @@ void fill_panels(const float* x, int64_t columns, int row, int rows, std::byte* 
     const float sum_last = reduce_add(add(float_of(high_last), float_of(low_last)));
     auto* sums = reinterpret_cast<float*>(group + kSums) + i;
     sums[0] = sum_first;
-    sums[kPanelRows] = sum_last;
-    sums[2 * kPanelRows] = sum_first + sum_last;
+    sums[kSlabRows] = sum_last;
+    sums[2 * kSlabRows] = sum_first + sum_last;
   }
 }
 
@@ -71,10 +71,10 @@ constexpr MatmulKernels kMatmuls = matmuls(std::make_integer_sequence<int, kEnco
 }  // namespace amx
 
 // Eight rows take the vector unit about as long as unpacking their weights takes alone.
-constinit const PanelKernels kAmxPanelKernels = {
+constinit const SlabKernels kAmxSlabKernels = {
     .rows_min = kTileRows + 1,
     .matmul = amx::kMatmuls.of,
-    .fill = amx::fill_panels,
+    .fill = amx::fill_slabs,
 };
 
 }  // namespace hearth::engine::kernels

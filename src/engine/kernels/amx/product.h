@@ -1,4 +1,4 @@
-// Products of panels of activations with unpacked weights. Over amx/unpack.h, included first.
+// Products of slabs of activations with unpacked weights. Over amx/unpack.h, included first.
 //
 // The matrix unit adds up the products of a group of 32 columns. What has a scale for every group
 // then leaves it, to be scaled and added to the totals by the vector unit, while the matrix unit is
@@ -10,14 +10,14 @@
 namespace hearth::engine::kernels::amx {
 namespace {
 
-// Blocks that are unpacked together and panels that they are multiplied with: as many as keep a
+// Blocks that are unpacked together and slabs that they are multiplied with: as many as keep a
 // step's tiles and sums in the first-level cache and the totals in the second.
 constexpr int kBlocksMax = 4;
-constexpr int kPanelsMax = 16;
+constexpr int kSlabsMax = 16;
 
 // A tile of floats: rows of activations, each with an output of every row of weights.
 struct alignas(64) Outputs {
-  float of[kPanelRows][kBlockRows];
+  float of[kSlabRows][kBlockRows];
 };
 
 template <Form kForm>
@@ -33,33 +33,33 @@ class Product {
   void run() {
     TileConfig config;
     for (int tile = 0; tile < 6; ++tile) config.rows[tile] = static_cast<uint8_t>(shape_.height);
-    config.rows[6] = config.rows[7] = kPanelRows;
+    config.rows[6] = config.rows[7] = kSlabRows;
     tiles_configure(config);
-    for (int panel = 0; panel < shape_.panels; panel += kPanelsMax) {
-      const int panels = smaller(kPanelsMax, shape_.panels - panel);
+    for (int slab = 0; slab < shape_.slabs; slab += kSlabsMax) {
+      const int slabs = smaller(kSlabsMax, shape_.slabs - slab);
       for (int64_t block = args_.block_begin; block < args_.block_end; block += kBlocksMax) {
-        multiply(panel, panels, block, smaller(kBlocksMax, args_.block_end - block));
+        multiply(slab, slabs, block, smaller(kBlocksMax, args_.block_end - block));
       }
     }
     tiles_release();
   }
 
  private:
-  // One step of one or two panels times one or two blocks; what is missing is null.
+  // One step of one or two slabs times one or two blocks; what is missing is null.
   struct Task {
-    const std::byte* panels[2] = {};  // the step's first group
+    const std::byte* slabs[2] = {};  // the step's first group
     const Block* blocks[2] = {};
-    Outputs* totals[2] = {};  // of each panel, with the blocks one after the other
+    Outputs* totals[2] = {};  // of each slab, with the blocks one after the other
     int groups = 0;
   };
   // What the matrix unit gave for each group, or for all where groups are summed up.
-  using Sums = Outputs[kStepGroups][2][2];  // [group][panel][block]
+  using Sums = Outputs[kStepGroups][2][2];  // [group][slab][block]
 
   static int smaller(int64_t a, int64_t b) { return static_cast<int>(a < b ? a : b); }
 
-  // Some panels times some blocks, over all columns.
-  void multiply(int first_panel, int panels, int64_t first_block, int blocks) {
-    __builtin_memset(totals_, 0, sizeof totals_[0] * panels);
+  // Some slabs times some blocks, over all columns.
+  void multiply(int first_slab, int slabs, int64_t first_block, int blocks) {
+    __builtin_memset(totals_, 0, sizeof totals_[0] * slabs);
     const int64_t groups = args_.columns / kGroup;
     for (int64_t group = 0; group < groups; group += kStepGroups) {
       const int step_groups = smaller(kStepGroups, groups - group);
@@ -69,12 +69,11 @@ class Product {
         unpack_(args_, args_.weights + (first_block + b) * args_.block_bytes, group, step_groups,
                 &unpacked[b]);
       }
-      for (int p = 0; p < panels; p += 2) {
+      for (int p = 0; p < slabs; p += 2) {
         for (int b = 0; b < blocks; b += 2) {
           Task task{.groups = step_groups};
-          for (int i = 0; i < 2 && p + i < panels; ++i) {
-            task.panels[i] =
-                args_.panels + panel_group_at(first_panel + p + i, args_.columns, group);
+          for (int i = 0; i < 2 && p + i < slabs; ++i) {
+            task.slabs[i] = args_.slabs + slab_group_at(first_slab + p + i, args_.columns, group);
             task.totals[i] = &totals_[p + i][b];
           }
           for (int j = 0; j < 2 && b + j < blocks; ++j) task.blocks[j] = &unpacked[b + j];
@@ -83,7 +82,7 @@ class Product {
       }
     }
     start({});
-    store_totals(first_panel, panels, first_block, blocks);
+    store_totals(first_slab, slabs, first_block, blocks);
   }
 
   // Has the matrix unit begin a task while the vector unit finishes the one before.
@@ -94,15 +93,15 @@ class Product {
     turn_ = 1 - turn_;
   }
 
-  // Tile registers: 0 to 3 hold sums, of the first panel and the second with each block; 4 and 5
-  // panels; 6 and 7 blocks. The product of two low parts is below the precision of the rest.
+  // Tile registers: 0 to 3 hold sums, of the first slab and the second with each block; 4 and 5
+  // slabs; 6 and 7 blocks. The product of two low parts is below the precision of the rest.
   static void multiply_tiles(const Task& task, Sums& sums) {
     for (int g = 0; g < task.groups; ++g) {
       if (g == 0 || !kForm.summed) clear_sums();
       load_blocks(task, g, 0);
-      load_panels(task, g, kLowParts);
+      load_slabs(task, g, kLowParts);
       add_products(task);
-      load_panels(task, g, 0);
+      load_slabs(task, g, 0);
       add_products(task);
       if constexpr (kForm.tiles == 2) {
         load_blocks(task, g, 1);
@@ -119,10 +118,10 @@ class Product {
     tile_zero<2>();
     tile_zero<3>();
   }
-  HEARTH_SIMD void load_panels(const Task& task, int g, int part) {
-    const int64_t at = g * kPanelGroupBytes + part;
-    tile_load<4>(task.panels[0] + at);
-    if (task.panels[1] != nullptr) tile_load<5>(task.panels[1] + at);
+  HEARTH_SIMD void load_slabs(const Task& task, int g, int part) {
+    const int64_t at = g * kSlabGroupBytes + part;
+    tile_load<4>(task.slabs[0] + at);
+    if (task.slabs[1] != nullptr) tile_load<5>(task.slabs[1] + at);
   }
   HEARTH_SIMD void load_blocks(const Task& task, int g, int part) {
     tile_load<6>(task.blocks[0]->tiles[g][part]);
@@ -130,24 +129,24 @@ class Product {
   }
   // Between two additions to the same sums lie three others, which hides how long one takes.
   HEARTH_SIMD void add_products(const Task& task) {
-    const bool two_panels = task.panels[1] != nullptr;
+    const bool two_slabs = task.slabs[1] != nullptr;
     const bool two_blocks = task.blocks[1] != nullptr;
     tile_add_product<0, 4, 6>();
     if (two_blocks) tile_add_product<1, 4, 7>();
-    if (two_panels) tile_add_product<2, 5, 6>();
-    if (two_panels && two_blocks) tile_add_product<3, 5, 7>();
+    if (two_slabs) tile_add_product<2, 5, 6>();
+    if (two_slabs && two_blocks) tile_add_product<3, 5, 7>();
   }
   HEARTH_SIMD void store_sums(const Task& task, Outputs (&sums)[2][2]) {
-    const bool two_panels = task.panels[1] != nullptr;
+    const bool two_slabs = task.slabs[1] != nullptr;
     const bool two_blocks = task.blocks[1] != nullptr;
     tile_store<0>(sums[0][0].of[0]);
     if (two_blocks) tile_store<1>(sums[0][1].of[0]);
-    if (two_panels) tile_store<2>(sums[1][0].of[0]);
-    if (two_panels && two_blocks) tile_store<3>(sums[1][1].of[0]);
+    if (two_slabs) tile_store<2>(sums[1][0].of[0]);
+    if (two_slabs && two_blocks) tile_store<3>(sums[1][1].of[0]);
   }
 
   void finish(const Task& task, const Sums& sums) const {
-    for (int p = 0; p < 2 && task.panels[p] != nullptr; ++p) {
+    for (int p = 0; p < 2 && task.slabs[p] != nullptr; ++p) {
       for (int b = 0; b < 2 && task.blocks[b] != nullptr; ++b) {
         if (task.groups == kStepGroups) {
           add_scaled<kStepGroups>(task, sums, p, b);
@@ -158,7 +157,7 @@ class Product {
     }
   }
 
-  // totals += sums * scales + sums of the panel's rows * mins
+  // totals += sums * scales + sums of the slab's rows * mins
   template <int kGroups>
   void add_scaled(const Task& task, const Sums& sums, int p, int b) const {
     constexpr int kScales = kForm.summed ? 1 : kGroups;
@@ -173,23 +172,23 @@ class Product {
         total = fma(load(sums[s][p][b].of[i]), load(block.scales[s]), total);
       }
       for (int m = 0; m < kMins; ++m) {
-        total = fma(load(block.mins[m]), set1(panel_sums(task.panels[p], m)[i]), total);
+        total = fma(load(block.mins[m]), set1(slab_sums(task.slabs[p], m)[i]), total);
       }
       avx512::store(totals.of[i], total);
     }
   }
   // What the rows' sums are over that are multiplied with a step's min number m.
-  HEARTH_SIMD const float* panel_sums(const std::byte* panel, int m) {
+  HEARTH_SIMD const float* slab_sums(const std::byte* slab, int m) {
     const bool halves = kForm.mins == Mins::kHalfGroups;
     const int group = halves ? m / 2 : m;
     const int part = halves ? m % 2 : 2;
-    return reinterpret_cast<const float*>(panel + group * kPanelGroupBytes + kSums) +
-           part * kPanelRows;
+    return reinterpret_cast<const float*>(slab + group * kSlabGroupBytes + kSums) +
+           part * kSlabRows;
   }
 
-  void store_totals(int first_panel, int panels, int64_t first_block, int blocks) const {
-    for (int p = 0; p < panels; ++p) {
-      const int row = (first_panel + p) * shape_.height;
+  void store_totals(int first_slab, int slabs, int64_t first_block, int blocks) const {
+    for (int p = 0; p < slabs; ++p) {
+      const int row = (first_slab + p) * shape_.height;
       const int rows = smaller(shape_.height, args_.rows - row);
       for (int b = 0; b < blocks; ++b) {
         const int64_t column = (first_block + b) * kBlockRows;
@@ -205,12 +204,12 @@ class Product {
 
   const MatmulArgs& args_;
   const Unpacker unpack_;
-  const PanelShape shape_;
+  const SlabShape shape_;
   Task in_flight_;
   int turn_ = 0;
   Sums sums_[2];
   Block unpacked_[2][kBlocksMax];
-  Outputs totals_[kPanelsMax][kBlocksMax];
+  Outputs totals_[kSlabsMax][kBlocksMax];
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Packed weights (layout.h) as tiles of bfloat16. Over generic/weights.h and amx/panels.h, included
+// Packed weights (layout.h) as tiles of bfloat16. Over generic/weights.h and amx/slabs.h, included
 // first.
 //
 // Codes of at most 8 bits are exact in bfloat16, so one tile holds what is multiplied with scales
@@ -10,7 +10,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "engine/kernels/amx/panels.h"
+#include "engine/kernels/amx/slabs.h"
 
 namespace hearth::engine::kernels::amx {
 namespace {
