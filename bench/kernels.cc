@@ -63,9 +63,17 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
                          &scales[at / kGroup], &sums[at / kernels::kHalfGroup]);
   }
   std::vector<float> out(m * matrix.rows);
+  const Buffer panel = Buffer::allocate(kernels::panel_bytes(kColumns)).value();
   const auto index = static_cast<int>(encoding);
-  const auto function =
-      matrix.quantised() ? isa->kernels->matmul_q[index] : isa->kernels->matmul[index];
+  const bool in_slabs =
+      isa->slabs != nullptr && m >= isa->slabs->rows_min && isa->slabs->matmul[index] != nullptr;
+  const Buffer slabs = Buffer::allocate(in_slabs ? kernels::slabs_bytes(m, kColumns) : 0).value();
+  for (int r = 0; in_slabs && r < m; ++r) {
+    isa->slabs->fill(&rows[r * kColumns], kColumns, r, m, slabs.data());
+  }
+  const auto function = in_slabs             ? isa->slabs->matmul[index]
+                        : matrix.quantised() ? isa->kernels->matmul_q[index]
+                                             : isa->kernels->matmul[index];
   for (auto _ : state) {
     function({.weights = weights.data(),
               .block_bytes = matrix.block_bytes(),
@@ -76,10 +84,12 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
               .xq = xq.data(),
               .xq_scales = scales.data(),
               .xq_sums = sums.data(),
+              .slabs = slabs.data(),
               .out = out.data(),
               .out_stride = matrix.rows,
               .out_columns = matrix.rows,
-              .block_end = matrix.blocks()});
+              .block_end = matrix.blocks(),
+              .panel = panel.data()});
   }
   state.SetBytesProcessed(state.iterations() * matrix.bytes());
   state.counters["mac"] = benchmark::Counter(static_cast<double>(m * matrix.rows * kColumns),
@@ -134,6 +144,7 @@ void register_all() {
       const std::string name = std::string(isa.name) + "/" + std::string(to_string(encoding));
       auto* bench = benchmark::RegisterBenchmark(name.c_str(), matmul, &isa, encoding)->Arg(1);
       if (!reference) bench->Arg(4)->Arg(8)->Arg(64);
+      if (isa.slabs != nullptr) bench->Arg(16)->Arg(512);
     }
     for (const bool q16 : {true, false}) {
       const std::string name = std::string(isa.name) + "/attention_" + (q16 ? "q16" : "f32");

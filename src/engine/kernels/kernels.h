@@ -21,6 +21,8 @@
 
 namespace hearth::engine::kernels {
 
+constexpr int kPanelRowsDefault = 24;
+
 // out[row][column] (+)= sum over k of weight[column][k] * x[row][k], for the columns of the blocks
 // [block_begin, block_end).
 struct MatmulArgs {
@@ -40,7 +42,19 @@ struct MatmulArgs {
   int64_t block_begin = 0;
   int64_t block_end = 0;
   bool add = false;  // add to what `out` holds
+  // Quantised activations of at least so many rows are multiplied by way of unpacked panels: which
+  // number is best depends on the encoding and the machine; the result does not depend on it.
+  int panel_rows = kPanelRowsDefault;
+  std::byte* panel = nullptr;  // panel_bytes(columns) of room for that, 64-byte aligned
 };
+
+// What a panel of unpacked weights takes: dot products' operands, scales and mins.
+constexpr int kPanelBlocksMax = 2;
+constexpr int kPanelQuadBytes = 128;
+static constexpr int64_t panel_bytes(int64_t columns) {
+  return kPanelBlocksMax *
+         (columns / 4 * kPanelQuadBytes + 2 * columns / kHalfGroup * kBlockRows * 4);
+}
 
 // Attention of up to kTileRows queries over one sequence's keys and values of one KV head.
 // The cache is paged: 32 tokens a page, `pool` + table[i] * page_bytes is page i of this head.

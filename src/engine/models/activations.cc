@@ -119,6 +119,7 @@ int64_t carve(const ModelSpec& spec, bool slabs, int threads, std::byte* memory,
   a.threads.resize(threads);
   for (Activations::Private& own : a.threads) {
     carver.take(&own.staging, kTileRows * widths.any);
+    carver.take(&own.panel, kernels::panel_bytes(widths.any));
     carve_tiles(carver, slabs, own.tile, widths.tile_rows(), widths.any);
     carver.take(&own.cached_key, kernels::kHeadDimMax);
     carver.take(&own.cached_value, kernels::kHeadDimMax);

@@ -82,6 +82,7 @@ struct Activations {
   TileStorage shared;  // R rows of the widest input of a product
   struct Private {
     float* staging = nullptr;         // [kTileRows, widest]
+    std::byte* panel = nullptr;       // kernels::panel_bytes(widest)
     TileStorage tile;                 // kTileRows rows of the widest input, kPrivateRows of some
     int16_t* cached_key = nullptr;    // [kHeadDimMax], as it goes into the cache
     int16_t* cached_value = nullptr;  // [kHeadDimMax]

@@ -202,7 +202,8 @@ void Pass::multiply_blocks(const Tiles& tiles, const PackedMatrix& matrix, Range
           .out_columns = matrix.rows,
           .block_begin = blocks.begin,
           .block_end = blocks.end,
-          .add = add});
+          .add = add,
+          .panel = own().panel});
   if (bias == nullptr) return;
   const int64_t column = blocks.begin * kBlockRows;
   const int64_t count = std::min(blocks.end * kBlockRows, matrix.rows) - column;

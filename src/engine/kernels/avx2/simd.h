@@ -12,6 +12,7 @@
 #define HEARTH_ISA_NAMESPACE avx2
 #define HEARTH_INLINE inline __attribute__((always_inline))
 #define HEARTH_SIMD static HEARTH_INLINE
+#define HEARTH_UNROLL _Pragma("GCC unroll 8")
 
 namespace hearth::engine::kernels::avx2 {
 namespace {
@@ -27,7 +28,10 @@ struct I32x16 {
 
 // Rows of a tile that the inner loops take at once: as many as the 16 registers hold.
 constexpr int kFloatRows = 4;
-constexpr int kQuantRows = 3;
+constexpr bool kFloatPairs = false;
+constexpr int kQuantRows = 4;
+constexpr int kPanelRows = 4;
+constexpr int kPanelBlocks = 1;
 constexpr int kQueryRows = 3;
 
 // All ones in the first n of lanes `from` .. `from` + 7.
@@ -140,6 +144,11 @@ HEARTH_SIMD I32x16 field(I32x16 x) {  // (x >> kBits) & kMask
   return {_mm256_and_si256(_mm256_srli_epi32(x.a, kBits), mask),
           _mm256_and_si256(_mm256_srli_epi32(x.b, kBits), mask)};
 }
+HEARTH_SIMD I32x16 zero_int() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+HEARTH_SIMD I32x16 set1_int(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+HEARTH_SIMD I32x16 add(I32x16 x, I32x16 y) {
+  return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+}
 HEARTH_SIMD int reduce_add(I32x16 x) {
   const __m256i eight = _mm256_add_epi32(x.a, x.b);
   const __m128i four =
@@ -233,30 +242,51 @@ HEARTH_SIMD void store_quads(std::byte* p, int64_t stride, I32x16 q) {
 struct DotWeights {
   __m256i even_a, odd_a, even_b, odd_b;
 };
-using DotSum = I32x16;
 HEARTH_SIMD DotWeights dot_weights(I32x16 bytes) {
   const __m256i even = _mm256_set1_epi16(255);
   return {_mm256_and_si256(bytes.a, even), _mm256_srli_epi16(bytes.a, 8),
           _mm256_and_si256(bytes.b, even), _mm256_srli_epi16(bytes.b, 8)};
 }
-HEARTH_SIMD DotSum dot_start(int32_t value) {
-  const __m256i all = _mm256_set1_epi32(value);
-  return {all, all};
-}
-HEARTH_SIMD DotSum dot_step(DotSum sum, const DotWeights& weights, const std::byte* quad) {
+// One sweep over the quads of a unit of columns does it all.
+constexpr int kDotSweeps = 1;
+struct DotActivations {
+  __m256i even, odd;
+};
+template <int kSweep>
+HEARTH_SIMD DotActivations dot_activations(const std::byte* quad) {
   int32_t even_pair;
   int32_t odd_pair;
   __builtin_memcpy(&even_pair, quad, sizeof even_pair);
   __builtin_memcpy(&odd_pair, quad + 4, sizeof odd_pair);
-  const __m256i even = _mm256_set1_epi32(even_pair);
-  const __m256i odd = _mm256_set1_epi32(odd_pair);
-  sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(weights.even_a, even));
-  sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(weights.even_b, even));
-  sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(weights.odd_a, odd));
-  sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(weights.odd_b, odd));
+  return {_mm256_set1_epi32(even_pair), _mm256_set1_epi32(odd_pair)};
+}
+HEARTH_SIMD I32x16 dot_sweep(I32x16 sum, const DotWeights& weights, const DotActivations& x) {
+  sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(weights.even_a, x.even));
+  sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(weights.even_b, x.even));
+  sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(weights.odd_a, x.odd));
+  sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(weights.odd_b, x.odd));
+  // Otherwise GCC makes the products of all quads first, more than there are registers for.
+  asm("" : "+x"(sum.a), "+x"(sum.b));
   return sum;
 }
+using DotSum = I32x16;
+HEARTH_SIMD DotSum dot_start(int32_t value) { return set1_int(value); }
+HEARTH_SIMD DotSum dot_step(DotSum sum, const DotWeights& weights, const std::byte* quad) {
+  return dot_sweep(sum, weights, dot_activations<0>(quad));
+}
 HEARTH_SIMD I32x16 dot_finish(DotSum sum) { return sum; }
+HEARTH_SIMD void store_weights(std::byte* p, const DotWeights& w) {
+  auto* to = reinterpret_cast<__m256i*>(p);
+  _mm256_storeu_si256(to, w.even_a);
+  _mm256_storeu_si256(to + 1, w.odd_a);
+  _mm256_storeu_si256(to + 2, w.even_b);
+  _mm256_storeu_si256(to + 3, w.odd_b);
+}
+HEARTH_SIMD DotWeights load_weights(const std::byte* p) {
+  const auto* from = reinterpret_cast<const __m256i*>(p);
+  return {_mm256_loadu_si256(from), _mm256_loadu_si256(from + 1), _mm256_loadu_si256(from + 2),
+          _mm256_loadu_si256(from + 3)};
+}
 
 }  // namespace
 }  // namespace hearth::engine::kernels::avx2

@@ -12,6 +12,7 @@
 #define HEARTH_ISA_NAMESPACE avx512
 #define HEARTH_INLINE inline __attribute__((always_inline))
 #define HEARTH_SIMD static HEARTH_INLINE
+#define HEARTH_UNROLL _Pragma("GCC unroll 8")
 
 namespace hearth::engine::kernels::avx512 {
 namespace {
@@ -25,8 +26,11 @@ struct I32x16 {
 
 // Rows of a tile that the inner loops take at once: as many as the 32 registers hold.
 constexpr int kFloatRows = 8;
+constexpr bool kFloatPairs = true;  // of blocks, for as many rows
 constexpr int kQuantRows = 8;
 constexpr int kQueryRows = 8;
+constexpr int kPanelRows = 8;
+constexpr int kPanelBlocks = 2;
 
 HEARTH_SIMD __mmask16 first_lanes(int64_t n) {
   return static_cast<__mmask16>(n >= 16 ? 0xffff : (1 << n) - 1);
@@ -84,6 +88,9 @@ template <int kBits, int kMask>
 HEARTH_SIMD I32x16 field(I32x16 a) {  // (a >> kBits) & kMask
   return {_mm512_and_si512(_mm512_srli_epi32(a.v, kBits), _mm512_set1_epi32(kMask))};
 }
+HEARTH_SIMD I32x16 zero_int() { return {_mm512_setzero_si512()}; }
+HEARTH_SIMD I32x16 set1_int(int32_t x) { return {_mm512_set1_epi32(x)}; }
+HEARTH_SIMD I32x16 add(I32x16 a, I32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 HEARTH_SIMD int reduce_add(I32x16 a) { return _mm512_reduce_add_epi32(a.v); }
 HEARTH_SIMD void prefetch(const std::byte* p) { _mm_prefetch(p, _MM_HINT_T0); }
 
@@ -154,24 +161,32 @@ HEARTH_SIMD void store_quads(std::byte* p, int64_t stride, I32x16 q) {
 
 // Dot products of unsigned weight bytes and quantised activations, four columns at a time.
 using DotWeights = __m512i;
-struct DotSum {
-  __m512i high, low;
-};
 HEARTH_SIMD DotWeights dot_weights(I32x16 bytes) { return bytes.v; }
-HEARTH_SIMD DotSum dot_start(int32_t value) {
-  return {_mm512_setzero_si512(), _mm512_set1_epi32(value)};
+// In two sweeps over the quads of a unit of columns, of the high bytes and then of the low ones;
+constexpr int kDotSweeps = 2;
+using DotActivations = __m512i;
+template <int kSweep>
+HEARTH_SIMD DotActivations dot_activations(const std::byte* quad) {
+  int32_t bytes;
+  __builtin_memcpy(&bytes, quad + 4 * kSweep, sizeof bytes);
+  return _mm512_set1_epi32(bytes);
 }
+HEARTH_SIMD I32x16 dot_sweep(I32x16 sum, DotWeights weights, DotActivations activations) {
+  return {_mm512_dpbusd_epi32(sum.v, weights, activations)};
+}
+HEARTH_SIMD I32x16 dot_next_sweep(I32x16 sum) { return {_mm512_slli_epi32(sum.v, 7)}; }
+// or in one, with two sums.
+struct DotSum {
+  I32x16 high, low;
+};
+HEARTH_SIMD DotSum dot_start(int32_t value) { return {zero_int(), set1_int(value)}; }
 HEARTH_SIMD DotSum dot_step(DotSum sum, DotWeights weights, const std::byte* quad) {
-  int32_t high;
-  int32_t low;
-  __builtin_memcpy(&high, quad, sizeof high);
-  __builtin_memcpy(&low, quad + 4, sizeof low);
-  return {_mm512_dpbusd_epi32(sum.high, weights, _mm512_set1_epi32(high)),
-          _mm512_dpbusd_epi32(sum.low, weights, _mm512_set1_epi32(low))};
+  return {dot_sweep(sum.high, weights, dot_activations<0>(quad)),
+          dot_sweep(sum.low, weights, dot_activations<1>(quad))};
 }
-HEARTH_SIMD I32x16 dot_finish(DotSum sum) {
-  return {_mm512_add_epi32(_mm512_slli_epi32(sum.high, 7), sum.low)};
-}
+HEARTH_SIMD I32x16 dot_finish(DotSum sum) { return add(dot_next_sweep(sum.high), sum.low); }
+HEARTH_SIMD void store_weights(std::byte* p, DotWeights w) { _mm512_storeu_si512(p, w); }
+HEARTH_SIMD DotWeights load_weights(const std::byte* p) { return _mm512_loadu_si512(p); }
 
 }  // namespace
 }  // namespace hearth::engine::kernels::avx512

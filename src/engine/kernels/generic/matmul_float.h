@@ -24,6 +24,7 @@ HEARTH_SIMD void copy_out(const F32x16 (&sums)[kBlocks][kRows], F32x16* out) {
 // Weights that are floats.
 template <class Weights>
 struct PlainProduct {
+  static constexpr bool kPlain = true;
   static constexpr bool kEveryCount = true;
   template <int kRows, int kBlocks>
   static void run(const MatmulArgs& args, const std::byte* block, int64_t tile, int row,
@@ -32,12 +33,13 @@ struct PlainProduct {
     F32x16 sums[kBlocks][kRows];
     clear(sums);
     for (int64_t k = 0; k < args.columns; k += Weights::kStep) {
-      for (int b = 0; b < kBlocks; ++b) {
-        F32x16 w[Weights::kStep];
-        Weights::load(block + b * args.block_bytes, k, w);
-        for (int s = 0; s < Weights::kStep; ++s) {
-          const float* at = x + (k + s) * x_stride;
-          for (int i = 0; i < kRows; ++i) sums[b][i] = fma(w[s], set1(at[i]), sums[b][i]);
+      F32x16 w[kBlocks][Weights::kStep];
+      for (int b = 0; b < kBlocks; ++b) Weights::load(block + b * args.block_bytes, k, w[b]);
+      for (int s = 0; s < Weights::kStep; ++s) {
+        const float* at = x + (k + s) * x_stride;
+        for (int i = 0; i < kRows; ++i) {
+          const F32x16 x_i = set1(at[i]);
+          for (int b = 0; b < kBlocks; ++b) sums[b][i] = fma(w[b][s], x_i, sums[b][i]);
         }
       }
     }
@@ -49,6 +51,7 @@ struct PlainProduct {
 template <Layout kLayout>
 struct CodedProduct {
   using Scale = Scaler<kLayout>;
+  static constexpr bool kPlain = false;
   // Where quantised activations are the rule, fewer shapes of the loop do.
   static constexpr bool kEveryCount = kLayout.values == Values::kFloat8;
 
@@ -155,17 +158,15 @@ struct CodedProduct {
   }
 };
 
-// One row's sums would wait for their own last addition: two blocks take turns. More than two
-// streams of weights would be slower again.
+// One row's sums would wait for their own last addition: two blocks take turns. Many rows of plain
+// floats share their broadcasts among two blocks, if the registers hold as many sums.
 template <class Product>
 void matmul(const MatmulArgs& args) {
-  constexpr const RowStep* kSteps =
-      RowSteps<Product, std::make_integer_sequence<int, kFloatRows>>::kSteps;
-  if (args.rows == 1) {
-    matmul_blocks(args, kSteps, kFloatRows, Product::template run<1, 2>, 2);
-  } else {
-    matmul_blocks(args, kSteps, kFloatRows, nullptr, 1);
-  }
+  constexpr const RowStep* kSingles = row_steps<Product, 1, kFloatRows>();
+  constexpr const RowStep *kPairs = row_steps < Product, 2,
+                          Product::kPlain && kFloatPairs ? kFloatRows : 1 > ();
+  const bool pairs = args.rows == 1 || (Product::kPlain && kFloatPairs);
+  matmul_blocks(args, pairs ? kPairs : nullptr, kSingles, kFloatRows);
 }
 
 template <Layout kLayout>

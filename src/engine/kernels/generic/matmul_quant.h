@@ -1,12 +1,12 @@
 // Products of packed weights with quantised activations, over simd.h and generic/weights.h,
 // included first. For a group of 32 columns, where activations are xs * x and weights s * (c - o) +
 // m with bytes c, a sum is
-//   xs * (s * (sum of c * x - o * sum of x) + m * sum of x)
-// with integers in the inner brackets and the sums of x at hand; where half groups have small
-// scales and mins of their own, s and m are those times a common factor.
+//   s * xs * (sum of c * x - o * sum of x) + m * xs * (sum of x)
+// with integers in the brackets and the sums of x at hand; the same for a half group, where half
+// groups have scales and mins of their own.
 #pragma once
 
-#include "engine/kernels/generic/matmul.h"
+#include "engine/kernels/generic/panel_quant.h"
 
 namespace hearth::engine::kernels::HEARTH_ISA_NAMESPACE {
 namespace {
@@ -35,70 +35,42 @@ struct QuantProduct {
       for (int i = 0; i < kRows; ++i) sums[i] = dot_step(sums[i], w, at + i * kQuadBytes);
     }
 
+    // The unit of columns from half group kHalf on.
     template <int kHalf>
-    HEARTH_INLINE void add_half(DotSum (&sums)[kRows]) const {
+    HEARTH_INLINE void add_unit(F32x16 (&total)[kRows]) const {
+      int32_t x_unit_sums[kRows];
+      DotSum sums[kRows];
+      for (int i = 0; i < kRows; ++i) {
+        x_unit_sums[i] = x_sums[kHalf * x_stride + i];
+        if constexpr (!Scale::kHalves) x_unit_sums[i] += x_sums[x_stride + i];
+        sums[i] = dot_start(-Code::kOffset * x_unit_sums[i]);
+      }
       add_quad<4 * kHalf>(sums);
       add_quad<4 * kHalf + 1>(sums);
       add_quad<4 * kHalf + 2>(sums);
       add_quad<4 * kHalf + 3>(sums);
-    }
-
-    // The half group's products, times its small scale.
-    template <int kHalf>
-    HEARTH_INLINE void half_products(F32x16 (&products)[kRows]) const {
-      DotSum sums[kRows];
+      if constexpr (!Scale::kHalves) {
+        add_quad<4>(sums);
+        add_quad<5>(sums);
+        add_quad<6>(sums);
+        add_quad<7>(sums);
+      }
+      const F32x16 scale = Scale::unit_scale(args, block, group, kHalf);
       for (int i = 0; i < kRows; ++i) {
-        sums[i] = dot_start(-Code::kOffset * x_sums[kHalf * x_stride + i]);
+        total[i] = fma(to_float(dot_finish(sums[i])), mul(scale, set1(x_scales[i])), total[i]);
       }
-      add_half<kHalf>(sums);
-      const F32x16 scale = Scale::half_scale(args, block, 2 * group + kHalf);
-      for (int i = 0; i < kRows; ++i) {
-        const F32x16 sum = to_float(dot_finish(sums[i]));
-        products[i] = kHalf == 0 ? mul(sum, scale) : fma(sum, scale, products[i]);
-      }
-    }
-
-    HEARTH_INLINE void group_products(F32x16 (&products)[kRows]) const {
-      if constexpr (Scale::kHalves) {
-        half_products<0>(products);
-        half_products<1>(products);
-      } else {
-        DotSum sums[kRows];
+      if constexpr (Scale::kMins) {
+        const F32x16 min = Scale::unit_min(args, block, group, kHalf);
         for (int i = 0; i < kRows; ++i) {
-          sums[i] = dot_start(-Code::kOffset * (x_sums[i] + x_sums[x_stride + i]));
-        }
-        add_half<0>(sums);
-        add_half<1>(sums);
-        for (int i = 0; i < kRows; ++i) products[i] = to_float(dot_finish(sums[i]));
-      }
-    }
-
-    HEARTH_INLINE void add_mins(F32x16 (&total)[kRows]) const {
-      const F32x16 min = Scale::min(args, block, group);
-      if constexpr (Scale::kHalves) {
-        const F32x16 first = Scale::half_min(args, block, 2 * group);
-        const F32x16 last = Scale::half_min(args, block, 2 * group + 1);
-        for (int i = 0; i < kRows; ++i) {
-          const F32x16 sum = fma(last, set1(static_cast<float>(x_sums[x_stride + i])),
-                                 mul(first, set1(static_cast<float>(x_sums[i]))));
-          total[i] = fma(sum, mul(min, set1(x_scales[i])), total[i]);
-        }
-      } else {
-        for (int i = 0; i < kRows; ++i) {
-          const auto sum = static_cast<float>(x_sums[i] + x_sums[x_stride + i]);
+          const auto sum = static_cast<float>(x_unit_sums[i]);
           total[i] = fma(min, set1(x_scales[i] * sum), total[i]);
         }
       }
     }
 
     HEARTH_INLINE void add_to(F32x16 (&total)[kRows]) const {
-      F32x16 products[kRows];
-      group_products(products);
-      const F32x16 scale = Scale::scale(args, block, group);
-      for (int i = 0; i < kRows; ++i) {
-        total[i] = fma(products[i], mul(scale, set1(x_scales[i])), total[i]);
-      }
-      if constexpr (Scale::kMins) add_mins(total);
+      add_unit<0>(total);
+      if constexpr (Scale::kHalves) add_unit<1>(total);
     }
   };
 
@@ -125,8 +97,8 @@ struct QuantProduct {
 
 template <Layout kLayout>
 void matmul_q(const MatmulArgs& args) {
-  using Steps = RowSteps<QuantProduct<kLayout>, std::make_integer_sequence<int, kQuantRows>>;
-  matmul_blocks(args, Steps::kSteps, kQuantRows, nullptr, 1);
+  if (args.rows >= args.panel_rows) return panel_matmul_q<kLayout>(args);
+  matmul_blocks(args, nullptr, row_steps<QuantProduct<kLayout>, 1, kQuantRows>(), kQuantRows);
 }
 
 template <Layout kLayout>

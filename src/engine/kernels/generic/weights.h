@@ -8,7 +8,7 @@ namespace hearth::engine::kernels::HEARTH_ISA_NAMESPACE {
 namespace {
 
 // Bytes ahead of the weights in use: the distance that hides the memory's latency at full rate.
-constexpr int kPrefetchBytes = 4096;
+constexpr int kPrefetchBytes = 16384;
 
 // Plain floats: load() gives kStep columns from column k on, for 16 rows.
 
@@ -147,8 +147,16 @@ struct Scaler {
            group_of(args.groups, k) * group_record_bytes(args.groups);
   }
 
+  HEARTH_SIMD const std::byte* records_of(const MatmulArgs& args, const std::byte* block,
+                                          int64_t k) {
+    if constexpr (kKind == Scales::kGroups) return group_record(args, block, k);
+    return record(block, args.columns, k);
+  }
+
+  // Scales lie too far apart for the memory to guess: the next block's are fetched.
   HEARTH_SIMD F32x16 scale(const MatmulArgs& args, const std::byte* block, int64_t group) {
     const int64_t k = group * kGroup;
+    prefetch(records_of(args, block, k) + args.block_bytes);
     if constexpr (kKind == Scales::kGroups) {
       return load_group_floats(args.groups.type, group_record(args, block, k));
     } else if constexpr (kKind == Scales::kHalf || kKind == Scales::kHalfMin) {
@@ -184,6 +192,23 @@ struct Scaler {
       if constexpr (kHalves) return factor;
       return mul(factor, to_float(load_u8(record(block, args.columns, k) + 16)));
     }
+  }
+
+  // Of a unit, which is a half group where half groups have scales of their own, else the group:
+  // weights are unit_scale * number + unit_min.
+  HEARTH_SIMD F32x16 unit_scale(const MatmulArgs& args, const std::byte* block, int64_t group,
+                                int half) {
+    if constexpr (kHalves) {
+      return mul(scale(args, block, group), half_scale(args, block, 2 * group + half));
+    }
+    return scale(args, block, group);
+  }
+  HEARTH_SIMD F32x16 unit_min(const MatmulArgs& args, const std::byte* block, int64_t group,
+                              int half) {
+    if constexpr (kHalves) {
+      return mul(min(args, block, group), half_min(args, block, 2 * group + half));
+    }
+    return min(args, block, group);
   }
 
   // `half`: counts half groups of the block.
