@@ -83,7 +83,7 @@ bool Isa::supported() const {
   return (required & (machine | assumed)) == required;
 }
 
-void assume_features(uint32_t features) { assumed = features; }
+uint32_t assume_features(uint32_t features) { return assumed.exchange(features); }
 
 std::span<const Isa> isas() { return kIsas; }
 

@@ -49,7 +49,7 @@ Result<const Isa*> choose_isa(std::string_view name);
 Result<const Isa*> choose_isa();
 
 // For tests that emulate instructions: counts these features as this machine's, too, until the next
-// call. Thread-safe.
-void assume_features(uint32_t features);
+// call; returns what it counted before. Thread-safe.
+uint32_t assume_features(uint32_t features);
 
 }  // namespace hearth::engine::kernels

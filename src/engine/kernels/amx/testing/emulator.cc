@@ -290,20 +290,21 @@ void handle(int, siginfo_t*, void* raw) {
 
 }  // namespace
 
-struct AmxEmulation::Handler {
+struct AmxEmulation::State {
   struct sigaction action;
+  uint32_t features;
 };
 
-AmxEmulation::AmxEmulation() : previous_(new Handler) {
+AmxEmulation::AmxEmulation() : previous_(new State) {
   struct sigaction action = {};
   action.sa_sigaction = handle;
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
   ::sigaction(SIGILL, &action, &previous_->action);
-  assume_features(kAmxTile | kAmxBf16);
+  previous_->features = assume_features(kAmxTile | kAmxBf16);
 }
 
 AmxEmulation::~AmxEmulation() {
-  assume_features(0);
+  assume_features(previous_->features);
   ::sigaction(SIGILL, &previous_->action, nullptr);
 }
 

@@ -13,7 +13,7 @@
 namespace hearth::engine::kernels {
 
 // While one lives, the registry counts AMX as this machine's, and its instructions work in every
-// thread, each with tiles of its own: the processor's where it has them. One at a time.
+// thread, each with tiles of its own: the processor's where it has them. They may nest.
 class AmxEmulation {
  public:
   AmxEmulation();
@@ -25,8 +25,8 @@ class AmxEmulation {
   static int64_t emulated();
 
  private:
-  struct Handler;
-  std::unique_ptr<Handler> previous_;
+  struct State;
+  std::unique_ptr<State> previous_;
 };
 
 }  // namespace hearth::engine::kernels
