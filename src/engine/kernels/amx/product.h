@@ -69,12 +69,12 @@ class Product {
         unpack_(args_, args_.weights + (first_block + b) * args_.block_bytes, group, step_groups,
                 &unpacked[b]);
       }
-      for (int p = 0; p < slabs; p += 2) {
+      for (int s = 0; s < slabs; s += 2) {
         for (int b = 0; b < blocks; b += 2) {
           Task task{.groups = step_groups};
-          for (int i = 0; i < 2 && p + i < slabs; ++i) {
-            task.slabs[i] = args_.slabs + slab_group_at(first_slab + p + i, args_.columns, group);
-            task.totals[i] = &totals_[p + i][b];
+          for (int i = 0; i < 2 && s + i < slabs; ++i) {
+            task.slabs[i] = args_.slabs + slab_group_at(first_slab + s + i, args_.columns, group);
+            task.totals[i] = &totals_[s + i][b];
           }
           for (int j = 0; j < 2 && b + j < blocks; ++j) task.blocks[j] = &unpacked[b + j];
           start(task);
@@ -146,12 +146,12 @@ class Product {
   }
 
   void finish(const Task& task, const Sums& sums) const {
-    for (int p = 0; p < 2 && task.slabs[p] != nullptr; ++p) {
+    for (int s = 0; s < 2 && task.slabs[s] != nullptr; ++s) {
       for (int b = 0; b < 2 && task.blocks[b] != nullptr; ++b) {
         if (task.groups == kStepGroups) {
-          add_scaled<kStepGroups>(task, sums, p, b);
+          add_scaled<kStepGroups>(task, sums, s, b);
         } else {
-          add_scaled<1>(task, sums, p, b);
+          add_scaled<1>(task, sums, s, b);
         }
       }
     }
@@ -159,43 +159,44 @@ class Product {
 
   // totals += sums * scales + sums of the slab's rows * mins
   template <int kGroups>
-  void add_scaled(const Task& task, const Sums& sums, int p, int b) const {
+  void add_scaled(const Task& task, const Sums& sums, int s, int b) const {
     constexpr int kScales = kForm.summed ? 1 : kGroups;
-    constexpr int kMins = kForm.mins == Mins::kNone     ? 0
-                          : kForm.mins == Mins::kGroups ? kGroups
-                                                        : 2 * kGroups;
+    constexpr int kMins = kForm.mins * kGroups;
     const Block& block = *task.blocks[b];
-    Outputs& totals = task.totals[p][b];
-    for (int i = 0; i < shape_.height; ++i) {
-      F32x16 total = load(totals.of[i]);
-      for (int s = 0; s < kScales; ++s) {
-        total = fma(load(sums[s][p][b].of[i]), load(block.scales[s]), total);
+    F32x16 scales[kScales];
+    F32x16 mins[kMins + 1];  // one more than used: there may be none
+    for (int i = 0; i < kScales; ++i) scales[i] = load(block.scales[i]);
+    for (int i = 0; i < kMins; ++i) mins[i] = load(block.mins[i]);
+    Outputs& totals = task.totals[s][b];
+    for (int row = 0; row < shape_.height; ++row) {
+      F32x16 total = load(totals.of[row]);
+      for (int i = 0; i < kScales; ++i) {
+        total = fma(load(sums[i][s][b].of[row]), scales[i], total);
       }
-      for (int m = 0; m < kMins; ++m) {
-        total = fma(load(block.mins[m]), set1(slab_sums(task.slabs[p], m)[i]), total);
+      for (int i = 0; i < kMins; ++i) {
+        total = fma(set1(slab_sums(task.slabs[s], i)[row]), mins[i], total);
       }
-      avx512::store(totals.of[i], total);
+      avx512::store(totals.of[row], total);
     }
   }
-  // What the rows' sums are over that are multiplied with a step's min number m.
-  HEARTH_SIMD const float* slab_sums(const std::byte* slab, int m) {
-    const bool halves = kForm.mins == Mins::kHalfGroups;
-    const int group = halves ? m / 2 : m;
-    const int part = halves ? m % 2 : 2;
+  // The rows' sums that a step's min number i is multiplied with.
+  HEARTH_SIMD const float* slab_sums(const std::byte* slab, int i) {
+    const int group = kForm.mins == 2 ? i / 2 : i;
+    const int part = kForm.mins == 2 ? i % 2 : 2;
     return reinterpret_cast<const float*>(slab + group * kSlabGroupBytes + kSums) +
            part * kSlabRows;
   }
 
   void store_totals(int first_slab, int slabs, int64_t first_block, int blocks) const {
-    for (int p = 0; p < slabs; ++p) {
-      const int row = (first_slab + p) * shape_.height;
+    for (int s = 0; s < slabs; ++s) {
+      const int row = (first_slab + s) * shape_.height;
       const int rows = smaller(shape_.height, args_.rows - row);
       for (int b = 0; b < blocks; ++b) {
         const int64_t column = (first_block + b) * kBlockRows;
         const int64_t lanes = args_.out_columns - column;
         float* out = args_.out + row * args_.out_stride + column;
         for (int i = 0; i < rows; ++i, out += args_.out_stride) {
-          const F32x16 total = load(totals_[p][b].of[i]);
+          const F32x16 total = load(totals_[s][b].of[i]);
           store_first(out, args_.add ? add(load_first(out, lanes), total) : total, lanes);
         }
       }

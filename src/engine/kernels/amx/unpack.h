@@ -20,13 +20,11 @@ constexpr int kStepGroups = 2;
 constexpr int kStep = kStepGroups * kGroup;
 static_assert(kSuperGroup % kStep == 0);
 
-enum class Mins { kNone, kGroups, kHalfGroups };
-
 // What the unpacked weights of an encoding look like.
 struct Form {
   int tiles;    // of every group: 2 are a high and a low part
   bool summed;  // one scale for all columns of a step, whose groups are summed up in a tile
-  Mins mins;
+  int mins;     // of every group: 2 are of its halves
 };
 
 template <Layout kLayout>
@@ -36,9 +34,9 @@ constexpr Form form_of() {
   constexpr bool kLong = kPlain ? kLayout.values == Values::kFloat16 : kLayout.bits() > 3;
   return {.tiles = kLong && (kPlain || kHalves) ? 2 : 1,
           .summed = kPlain || kHalves,
-          .mins = !Scaler<kLayout>::kMins ? Mins::kNone
-                  : kHalves               ? Mins::kHalfGroups
-                                          : Mins::kGroups};
+          .mins = !Scaler<kLayout>::kMins ? 0
+                  : kHalves               ? 2
+                                          : 1};
 }
 
 // A step of a block. A tile's row p holds a pair of columns of each of the 16 rows of weights.
@@ -109,6 +107,26 @@ struct Unpack {
   static constexpr bool kPlain = kLayout.scales == Scales::kNone;
   static constexpr bool kLookup = !kForm.summed && kLayout.bits() <= 6;
 
+  template <int kQuad>
+  HEARTH_SIMD void floats(const MatmulArgs& args, const std::byte* block, int64_t group,
+                          F32x16 (&w)[4]) {
+    if constexpr (kPlain) {
+      using Weights = std::conditional_t<kForm.tiles == 2, WeightsF16, WeightsBF16>;
+      static_assert(Weights::kStep == 2);
+      const int64_t k = group * kGroup + kQuad * 4;
+      F32x16 first[2];
+      F32x16 last[2];
+      Weights::load(block, k, first);
+      Weights::load(block, k + 2, last);
+      w[0] = first[0];
+      w[1] = first[1];
+      w[2] = last[0];
+      w[3] = last[1];
+    } else {
+      Code::template floats<kQuad>(block, args.columns, group, w);
+    }
+  }
+
   // Columns 4 * kQuad and up of a group.
   template <int kQuad>
   HEARTH_SIMD void quad(const MatmulArgs& args, const std::byte* block, int64_t group,
@@ -120,14 +138,7 @@ struct Unpack {
       _mm512_store_si512(rows + 64, numbers_of<kLayout>(_mm512_srli_epi32(codes, 8)));
     } else {
       F32x16 w[4];
-      if constexpr (kPlain) {
-        using Weights = std::conditional_t<kForm.tiles == 2, WeightsF16, WeightsBF16>;
-        const int64_t k = group * kGroup + kQuad * 4;
-        Weights::load(block, k, reinterpret_cast<F32x16(&)[2]>(w[0]));
-        Weights::load(block, k + 2, reinterpret_cast<F32x16(&)[2]>(w[2]));
-      } else {
-        Code::template floats<kQuad>(block, args.columns, group, w);
-      }
+      floats<kQuad>(args, block, group, w);
       if constexpr (Scale::kHalves) {
         const F32x16 scale = Scale::half_scale(args, block, 2 * group + kQuad / 4);
         for (F32x16& x : w) x = mul(x, scale);
@@ -152,12 +163,10 @@ struct Unpack {
 
   HEARTH_SIMD void mins(const MatmulArgs& args, const std::byte* block, int64_t group, int g,
                         Unpacked<kForm.tiles>* out) {
-    if constexpr (kForm.mins == Mins::kGroups) {
-      store(out->mins[g], Scale::min(args, block, group));
-    } else if constexpr (kForm.mins == Mins::kHalfGroups) {
-      const F32x16 factor = Scale::min(args, block, group);
-      store(out->mins[2 * g], mul(factor, Scale::half_min(args, block, 2 * group)));
-      store(out->mins[2 * g + 1], mul(factor, Scale::half_min(args, block, 2 * group + 1)));
+    if constexpr (kForm.mins > 0) {
+      for (int i = 0; i < kForm.mins; ++i) {
+        store(out->mins[kForm.mins * g + i], Scale::unit_min(args, block, group, i));
+      }
     }
   }
 
