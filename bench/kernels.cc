@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/kernels/isa.h"
+#include "engine/rank_model.h"
 #include "engine/tensor/buffer.h"
 #include "engine/tensor/packed_matrix.h"
 
@@ -19,6 +20,7 @@ namespace {
 
 using kernels::Isa;
 using kernels::kGroup;
+using kernels::kPageTokens;
 using kernels::kTileRows;
 
 constexpr int64_t kColumns = 4096;
@@ -36,6 +38,12 @@ Buffer filled(int64_t bytes, bool powers = false) {
   return buffer;
 }
 
+std::vector<float> waves(int64_t n) {
+  std::vector<float> numbers(n);
+  for (int64_t i = 0; i < n; ++i) numbers[i] = std::sin(static_cast<float>(i));
+  return numbers;
+}
+
 // rows of activations times a matrix of at least kBytesMin.
 void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
   const int m = static_cast<int>(state.range(0));
@@ -49,8 +57,7 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
   matrix.columns = kColumns;
   matrix.rows = (kBytesMin / matrix.block_bytes() + 1) * 16;
   const Buffer weights = filled(matrix.bytes(), encoding == Encoding::kMXFP4);
-  std::vector<float> rows(m * kColumns);
-  for (size_t i = 0; i < rows.size(); ++i) rows[i] = std::sin(static_cast<float>(i));
+  const std::vector<float> rows = waves(m * kColumns);
   std::vector<float> x(rows.size());
   std::vector<std::byte> xq(rows.size() / 4 * kernels::kQuadBytes);
   std::vector<float> scales(rows.size() / kGroup);
@@ -96,42 +103,50 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
                                              benchmark::Counter::kIsIterationInvariantRate);
 }
 
-// `queries` heads over one KV head of 16,384 tokens.
-void attention(benchmark::State& state, const Isa* isa, bool q16) {
-  constexpr int kHeadDim = 128;
+// `queries` over one KV head of 16,384 tokens.
+void attention(benchmark::State& state, const Isa* isa, KvType type) {
+  constexpr kernels::KvHead kHead = {.key_dim = 128, .value_dim = 128};
   constexpr int kTokens = 16384;
   const int count = static_cast<int>(state.range(0));
-  const int64_t token_bytes = q16 ? kHeadDim * 2 + sizeof(float) : kHeadDim * 4;
-  const int64_t page_bytes = 2 * kernels::kPageTokens * token_bytes;  // keys and values
-  std::vector<int32_t> table(kTokens / kernels::kPageTokens);
+  const auto index = static_cast<int>(type);
+  const int64_t page_bytes = kernels::kv_head_bytes(kernels::kKvFormats[index], kHead);
+  std::vector<int32_t> table(kTokens / kPageTokens);
   for (size_t i = 0; i < table.size(); ++i) table[i] = static_cast<int32_t>(i);
-  const Buffer pool = filled(page_bytes * static_cast<int64_t>(table.size()));
-  std::vector<float> queries(count * kHeadDim, 0.01f);
-  std::vector<float> outputs(queries.size());
+  const Buffer pool = Buffer::allocate(page_bytes * static_cast<int64_t>(table.size())).value();
+  const std::vector<float> numbers = waves(kTokens + kHead.key_dim);
+  for (int t = 0; t < kTokens; ++t) {
+    isa->kernels->attention->store[index]({.page = pool.data() + t / kPageTokens * page_bytes,
+                                           .token = t % kPageTokens,
+                                           .head = kHead,
+                                           .key = &numbers[t],
+                                           .value = &numbers[t]});
+  }
+  const std::vector<float> queries = waves(count * kHead.key_dim);
+  std::vector<float> outputs(count * kHead.value_dim);
+  std::vector<float> scratch(kernels::attention_scratch_floats(kHead));
   std::vector<const float*> query_rows;
   std::vector<float*> output_rows;
   for (int i = 0; i < count; ++i) {
-    query_rows.push_back(&queries[i * kHeadDim]);
-    output_rows.push_back(&outputs[i * kHeadDim]);
+    query_rows.push_back(&queries[i * kHead.key_dim]);
+    output_rows.push_back(&outputs[i * kHead.value_dim]);
   }
   const std::vector<int> starts(count, 0);
   const std::vector<int> lengths(count, kTokens);
-  const auto function = q16 ? isa->kernels->attention_q16 : isa->kernels->attention_f32;
   for (auto _ : state) {
-    function({.queries = query_rows.data(),
-              .outputs = output_rows.data(),
-              .starts = starts.data(),
-              .lengths = lengths.data(),
-              .count = count,
-              .key_dim = kHeadDim,
-              .value_dim = kHeadDim,
-              .scale = 0.1f,
-              .pool = pool.data(),
-              .table = table.data(),
-              .page_bytes = page_bytes});
+    isa->kernels->attention->attend[index]({.queries = query_rows.data(),
+                                            .outputs = output_rows.data(),
+                                            .starts = starts.data(),
+                                            .lengths = lengths.data(),
+                                            .count = count,
+                                            .head = kHead,
+                                            .scale = 0.1f,
+                                            .pool = pool.data(),
+                                            .table = table.data(),
+                                            .page_bytes = page_bytes,
+                                            .scratch = scratch.data()});
   }
   state.SetBytesProcessed(state.iterations() * pool.bytes());
-  state.counters["mac"] = benchmark::Counter(2.0 * count * kTokens * kHeadDim,
+  state.counters["mac"] = benchmark::Counter(2.0 * count * kTokens * kHead.key_dim,
                                              benchmark::Counter::kIsIterationInvariantRate);
 }
 
@@ -146,9 +161,13 @@ void register_all() {
       if (!reference) bench->Arg(4)->Arg(8)->Arg(64);
       if (isa.slabs != nullptr) bench->Arg(16)->Arg(512);
     }
-    for (const bool q16 : {true, false}) {
-      const std::string name = std::string(isa.name) + "/attention_" + (q16 ? "q16" : "f32");
-      benchmark::RegisterBenchmark(name.c_str(), attention, &isa, q16)->Arg(1)->Arg(4)->Arg(8);
+    constexpr const char* kTypes[] = {"f32", "q16", "bf16", "q8"};
+    for (int type = 0; type < kernels::kKvTypes; ++type) {
+      const std::string name = std::string(isa.name) + "/attention_" + kTypes[type];
+      auto* bench =
+          benchmark::RegisterBenchmark(name.c_str(), attention, &isa, static_cast<KvType>(type));
+      bench->Arg(1)->Arg(2)->Arg(8);
+      if (!reference) bench->Arg(kernels::kTileQueries);
     }
   }
 }

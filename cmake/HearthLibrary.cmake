@@ -1,7 +1,8 @@
 # Flags every target of this project is built with, and the two functions that declare them.
 
 add_library(hearth_flags INTERFACE)
-target_include_directories(hearth_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
+get_filename_component(hearth_source ../src ABSOLUTE BASE_DIR ${CMAKE_CURRENT_LIST_DIR})
+target_include_directories(hearth_flags INTERFACE ${hearth_source})
 target_compile_options(hearth_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers)
 # GCC 12 takes `"text" + std::string` for overlapping copies (https://gcc.gnu.org/PR105651) and, with sanitizers, the
 # unused members of a std::variant for uninitialized ones.

@@ -12,6 +12,8 @@
 #include "base/units.h"
 #include "cli/command.h"
 #include "cli/local_model.h"
+#include "engine/machine.h"
+#include "engine/work.h"
 #include "runtime/executor.h"
 #include "runtime/kv_plan.h"
 
@@ -37,15 +39,47 @@ struct Test {
   const char* kind;
   int tokens = 0;
   int batch = 1;
+  engine::Work work;         // of one run
   std::vector<double> runs;  // tokens per second
 
-  double median() const {
+  double all_tokens() const { return static_cast<double>(tokens) * batch; }
+  double tokens_per_second() const {  // the median
     std::vector<double> sorted = runs;
     std::sort(sorted.begin(), sorted.end());
     const size_t half = sorted.size() / 2;
     return sorted.size() % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
   }
+  double bytes_per_second() const { return work.bytes / all_tokens() * tokens_per_second(); }
+  double multiply_adds_per_second() const {
+    return work.multiply_adds / all_tokens() * tokens_per_second();
+  }
 };
+
+// What the machine can do: the best of what is measured before every run, because it drifts, and
+// other programs only make it less.
+class Machine {
+ public:
+  Machine(engine::Ceilings& ceilings, const engine::RankModel& model, bool quantised)
+      : ceilings_(ceilings), model_(model), quantised_(quantised) {}
+
+  void measure() {
+    bytes_ = std::max(bytes_, ceilings_.read_rate(model_.weights()));
+    multiply_adds_ = std::max(multiply_adds_, ceilings_.multiply_add_rate(quantised_));
+  }
+  double bytes_per_second() const { return bytes_; }
+  double multiply_adds_per_second() const { return multiply_adds_; }
+
+ private:
+  engine::Ceilings& ceilings_;
+  const engine::RankModel& model_;
+  const bool quantised_;
+  double bytes_ = 0;          // a second
+  double multiply_adds_ = 0;  // a second
+};
+
+constexpr double kGiga = 1e9;
+constexpr double kTera = 1e12;
+constexpr double kFlops = 2;  // of a multiply-add
 
 // Drives an executor with as many equal sequences as asked, at the lengths asked.
 class Bench {
@@ -118,72 +152,133 @@ class Bench {
   const int vocab_;
 };
 
-Result<std::vector<Test>> measure(const Options& options, Bench& bench) {
+engine::Work prefill_work(const engine::WorkCount& count, int depth, int tokens) {
+  engine::Work work;
+  for (int done = 0; done < tokens; done += kRowsPerStep) {
+    const int rows = std::min(kRowsPerStep, tokens - done);
+    work += count.pass(1, depth + done, rows, /*logits=*/done + rows == tokens);
+  }
+  return work;
+}
+
+engine::Work decode_work(const engine::WorkCount& count, int batch, int depth, int tokens) {
+  engine::Work work;
+  for (int i = 0; i < tokens; ++i) work += count.pass(batch, depth + i, 1, /*logits=*/true);
+  return work;
+}
+
+// Runs `test` as often as asked, each time from `depth` tokens in each sequence on; `once` gives
+// its seconds.
+template <class Once>
+Result<void> run_test(const Options& options, Bench& bench, Machine& machine, Test* test,
+                      Once once) {
+  for (int i = 0; i < options.runs; ++i) {
+    machine.measure();
+    HEARTH_RETURN_IF_ERROR(bench.fill(test->batch, options.depth));
+    HEARTH_TRY(const double seconds, once());
+    test->runs.push_back(test->all_tokens() / seconds);
+    HEARTH_RETURN_IF_ERROR(bench.clear(test->batch));
+  }
+  return {};
+}
+
+Result<std::vector<Test>> measure(const Options& options, const engine::WorkCount& count,
+                                  Bench& bench, Machine& machine) {
   std::vector<Test> tests;
   HEARTH_RETURN_IF_ERROR(bench.prefill(0, 0, std::max(1, std::min(options.prompt, kRowsPerStep))));
   HEARTH_RETURN_IF_ERROR(bench.decode(1, 1, std::min(options.generate, kWarmupTokens)));
   HEARTH_RETURN_IF_ERROR(bench.clear(options.batch));
   if (options.prompt > 0) {
-    Test test{.kind = "prefill", .tokens = options.prompt};
-    for (int i = 0; i < options.runs; ++i) {
-      HEARTH_RETURN_IF_ERROR(bench.fill(1, options.depth));
-      HEARTH_TRY(const double seconds, bench.prefill(0, options.depth, options.prompt));
-      test.runs.push_back(options.prompt / seconds);
-      HEARTH_RETURN_IF_ERROR(bench.clear(1));
-    }
+    Test test{.kind = "prefill",
+              .tokens = options.prompt,
+              .work = prefill_work(count, options.depth, options.prompt)};
+    HEARTH_RETURN_IF_ERROR(run_test(options, bench, machine, &test, [&] {
+      return bench.prefill(0, options.depth, options.prompt);
+    }));
     tests.push_back(std::move(test));
   }
   if (options.generate > 0) {
-    Test test{.kind = "decode", .tokens = options.generate, .batch = options.batch};
-    for (int i = 0; i < options.runs; ++i) {
-      HEARTH_RETURN_IF_ERROR(bench.fill(options.batch, options.depth));
-      HEARTH_TRY(const double seconds,
-                 bench.decode(options.batch, options.depth, options.generate));
-      test.runs.push_back(static_cast<double>(options.batch) * options.generate / seconds);
-      HEARTH_RETURN_IF_ERROR(bench.clear(options.batch));
-    }
+    Test test{.kind = "decode",
+              .tokens = options.generate,
+              .batch = options.batch,
+              .work = decode_work(count, options.batch, options.depth, options.generate)};
+    HEARTH_RETURN_IF_ERROR(run_test(options, bench, machine, &test, [&] {
+      return bench.decode(options.batch, options.depth, options.generate);
+    }));
     tests.push_back(std::move(test));
   }
   return tests;
 }
 
-void print_json(const Options& options, const LocalModel& local, const std::vector<Test>& tests) {
-  nlohmann::ordered_json out = {{"model", local.name},
-                                {"encoding", local.files->main_encoding()},
-                                {"isa", local.model->isa()},
-                                {"threads", local.model->threads()},
-                                {"ranks", options.local.pipeline},
-                                {"transport", local.group->transport()},
-                                {"tests", nlohmann::ordered_json::array()}};
+void print_json(const Options& options, const LocalModel& local, const std::vector<Test>& tests,
+                const Machine& machine) {
+  nlohmann::ordered_json out = {
+      {"model", local.name},
+      {"encoding", local.files->main_encoding()},
+      {"isa", local.model->isa()},
+      {"threads", local.model->threads()},
+      {"decode_threads", local.model->decode_threads()},
+      {"ranks", options.local.pipeline},
+      {"transport", local.group->transport()},
+      {"machine",
+       {{"read_gigabytes_per_second", machine.bytes_per_second() / kGiga},
+        {"teraflops", kFlops * machine.multiply_adds_per_second() / kTera}}},
+      {"tests", nlohmann::ordered_json::array()}};
   for (const Test& test : tests) {
-    out["tests"].push_back({{"kind", test.kind},
-                            {"tokens", test.tokens},
-                            {"depth", options.depth},
-                            {"batch", test.batch},
-                            {"tokens_per_second", test.median()},
-                            {"runs", test.runs}});
+    out["tests"].push_back(
+        {{"kind", test.kind},
+         {"tokens", test.tokens},
+         {"depth", options.depth},
+         {"batch", test.batch},
+         {"tokens_per_second", test.tokens_per_second()},
+         {"runs", test.runs},
+         {"gigabytes_per_second", test.bytes_per_second() / kGiga},
+         {"share_of_bandwidth", test.bytes_per_second() / machine.bytes_per_second()},
+         {"teraflops", kFlops * test.multiply_adds_per_second() / kTera},
+         {"share_of_compute",
+          test.multiply_adds_per_second() / machine.multiply_adds_per_second()}});
   }
   out["load_seconds"] = local.load_seconds;
   out["peak_rss_bytes"] = local.peak_rss_bytes();
   std::puts(out.dump().c_str());
 }
 
-void print_table(const Options& options, const LocalModel& local, const std::vector<Test>& tests) {
-  std::puts(fmt::format("{} {}, {}, {} thread{}, {} rank{} ({}), loaded in {:.2f} s, {} at most",
-                        local.name, local.files->main_encoding(), local.model->isa(),
-                        local.model->threads(), local.model->threads() == 1 ? "" : "s",
-                        options.local.pipeline, options.local.pipeline == 1 ? "" : "s",
-                        local.group->transport(), local.load_seconds,
-                        format_bytes(local.peak_rss_bytes()))
+std::string threads_text(const engine::RankModel& model) {
+  const int threads = model.threads();
+  const std::string text = fmt::format("{} thread{}", threads, threads == 1 ? "" : "s");
+  return model.decode_threads() == threads
+             ? text
+             : fmt::format("{} ({} for one row)", text, model.decode_threads());
+}
+
+void print_table(const Options& options, const LocalModel& local, const std::vector<Test>& tests,
+                 const Machine& machine) {
+  std::puts(fmt::format("{} {}, {}, {}, {} rank{} ({}), loaded in {:.2f} s, {} at most", local.name,
+                        local.files->main_encoding(), local.model->isa(),
+                        threads_text(*local.model), options.local.pipeline,
+                        options.local.pipeline == 1 ? "" : "s", local.group->transport(),
+                        local.load_seconds, format_bytes(local.peak_rss_bytes()))
                 .c_str());
-  std::puts(fmt::format("{:<8} {:>7} {:>7} {:>6} {:>14}   {}", "test", "tokens", "depth", "batch",
-                        "tokens/s", "lowest to highest")
+  std::puts(fmt::format("this machine reads {:.1f} GB/s and multiplies {:.3g} TFLOP/s",
+                        machine.bytes_per_second() / kGiga,
+                        kFlops * machine.multiply_adds_per_second() / kTera)
+                .c_str());
+  std::puts(fmt::format("{:<8} {:>7} {:>7} {:>6} {:>12}   {:<24} {:>14} {:>17}", "test", "tokens",
+                        "depth", "batch", "tokens/s", "lowest to highest", "GB/s", "TFLOP/s")
                 .c_str());
   for (const Test& test : tests) {
     const auto [low, high] = std::minmax_element(test.runs.begin(), test.runs.end());
-    std::puts(fmt::format("{:<8} {:>7} {:>7} {:>6} {:>14.1f}   {:.1f} to {:.1f}", test.kind,
-                          test.tokens, options.depth, test.batch, test.median(), *low, *high)
-                  .c_str());
+    const auto share = [](double part, double whole) {
+      return fmt::format("{:.0f} %", 100 * part / whole);
+    };
+    std::puts(
+        fmt::format("{:<8} {:>7} {:>7} {:>6} {:>12.1f}   {:<24} {:>8.1f} {:>5} {:>10.3f} {:>6}",
+                    test.kind, test.tokens, options.depth, test.batch, test.tokens_per_second(),
+                    fmt::format("{:.1f} to {:.1f}", *low, *high), test.bytes_per_second() / kGiga,
+                    share(test.bytes_per_second(), machine.bytes_per_second()),
+                    kFlops * test.multiply_adds_per_second() / kTera,
+                    share(test.multiply_adds_per_second(), machine.multiply_adds_per_second()))
+            .c_str());
   }
 }
 
@@ -204,13 +299,18 @@ Result<void> bench(const Options& options) {
                                      .sequences_max = options.batch},
                                     &local));
   HEARTH_TRY(auto executor, runtime::Executor::create(*local.model, *local.group));
+  HEARTH_TRY(const engine::WorkCount count,
+             engine::WorkCount::create(*local.files, {.precision = options.local.precision,
+                                                      .quantize = options.local.quantize}));
+  HEARTH_TRY(const auto ceilings, engine::Ceilings::create());
+  Machine machine(*ceilings, *local.model, count.quantised());
   Bench bench(*executor, local.files->spec().vocab);
-  const auto tests = measure(options, bench);
+  const auto tests = measure(options, count, bench, machine);
   if (!tests.ok()) return local.explain(tests.error());
   if (options.json) {
-    print_json(options, local, *tests);
+    print_json(options, local, *tests, machine);
   } else {
-    print_table(options, local, *tests);
+    print_table(options, local, *tests, machine);
   }
   return {};
 }
@@ -230,7 +330,9 @@ Action declare_bench(CLI::App& app) {
   number("-r", &options->runs, 1, 1000, "Runs of each test; the median counts");
   app.add_flag("--json", options->json, "One JSON object instead of a table");
   app.footer(
-      "prefill: the tokens of one prompt; decode: tokens generated, of all sequences together.\n\n"
+      "prefill: the tokens of one prompt; decode: tokens generated, of all sequences together.\n"
+      "GB/s: weights and cache that must be read; TFLOP/s: multiplications and additions of the\n"
+      "model; each with its share of the most that all cores reached between the runs.\n\n"
       "Examples:\n"
       "  hearth bench ember\n"
       "  hearth bench ember -p 256 -n 64 -b 8 --json\n"

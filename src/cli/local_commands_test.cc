@@ -8,6 +8,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <tuple>
 
 #include "cli/test_program.h"
 #include "daemon/runner/child_process.h"
@@ -305,6 +306,8 @@ TEST(TokenizeTest, AgreesWithTheReferenceAndComesBack) {
   }
 }
 
+constexpr double kEmberBytes = 10.4e6;  // of weights, in BF16
+
 TEST(BenchTest, ReportsWhatTheInterfacePromises) {
   const Ran ran =
       run_hearth({"bench", "ember", "-p", "32", "-n", "8", "-b", "3", "-d", "16", "-r", "2",
@@ -332,9 +335,26 @@ TEST(BenchTest, ReportsWhatTheInterfacePromises) {
     EXPECT_GT(test["runs"][0], 0);
     const double middle = (test["runs"][0].get<double>() + test["runs"][1].get<double>()) / 2;
     EXPECT_NEAR(test["tokens_per_second"].get<double>(), middle, middle * 1e-6);
+    for (const auto& [rate, share, ceiling] :
+         {std::tuple("gigabytes_per_second", "share_of_bandwidth", "read_gigabytes_per_second"),
+          std::tuple("teraflops", "share_of_compute", "teraflops")}) {
+      const double reached = test[rate];
+      EXPECT_GT(reached, 0);
+      EXPECT_LT(test[share], 1.5);
+      EXPECT_NEAR(test[share].get<double>(), reached / report["machine"][ceiling].get<double>(),
+                  1e-6);
+    }
   }
+  // A sequence more costs its own multiplications and its own cache, but no more weights.
+  const json& decode = report["tests"][1];
+  const double token_bytes = 1e9 * decode["gigabytes_per_second"].get<double>() /
+                             decode["tokens_per_second"].get<double>();
+  EXPECT_GT(token_bytes, kEmberBytes / 3);
+  EXPECT_LT(token_bytes, kEmberBytes);
+  EXPECT_EQ(report["decode_threads"], 1);
   const Ran table = run_hearth({"bench", "ember", "-p", "8", "-n", "0", "-r", "1"});
-  EXPECT_THAT(table.out, testing::AllOf(HasSubstr("prefill"), testing::Not(HasSubstr("decode"))));
+  EXPECT_THAT(table.out, testing::AllOf(HasSubstr("prefill"), HasSubstr("GB/s"), HasSubstr(" %"),
+                                        testing::Not(HasSubstr("\ndecode"))));
 }
 
 TEST(ErrorTest, OneLineSaysWhatIsWrongAndTheStatusWhoseFaultItIs) {

@@ -10,6 +10,7 @@
 #include <map>
 #include <utility>
 
+#include "base/config.h"
 #include "base/ids.h"
 #include "base/limits.h"
 #include "cli/progress.h"
@@ -85,6 +86,7 @@ Result<void> load_first_rank(const LocalModelOptions& options, const LocalRoom& 
                           .threads = options.threads,
                           .kv_tokens = room.kv_tokens,
                           .sequences_max = room.sequences_max,
+                          .cache_dir = directories().cache,
                           .progress = [&bar](int done, int total) { bar.show(done, total); }}));
   return {};
 }

@@ -51,8 +51,11 @@ inline Ran run_hearth(const std::vector<std::string>& arguments, const std::stri
     text.push_back('\'');
     return text;
   };
+  static const TestFolder cache;  // of all programs of this test process
   std::string command = "HEARTH_MODELS_DIR=";
-  command.append(quoted(HEARTH_SOURCE_DIR "/models")).append(" ").append(quoted(HEARTH_BINARY));
+  command.append(quoted(HEARTH_SOURCE_DIR "/models"));
+  command.append(" XDG_CACHE_HOME=").append(quoted(cache.file("cache")));
+  command.append(" ").append(quoted(HEARTH_BINARY));
   for (const std::string& argument : arguments) command.append(" ").append(quoted(argument));
   command.append(" <").append(folder.file("in"));
   command.append(" >").append(folder.file("out"));

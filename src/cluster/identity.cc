@@ -1,6 +1,5 @@
 #include "cluster/identity.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/bio.h>
 #include <openssl/ec.h>
@@ -10,14 +9,11 @@
 #include <openssl/sha.h>
 #include <openssl/x509.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 
+#include "base/files.h"
 #include "base/units.h"
 
 namespace hearth::cluster {
@@ -103,46 +99,6 @@ Result<Identity> make() {
   return Identity{std::move(id), drain(certificate_out.get()), drain(key_out.get())};
 }
 
-Error system_error(std::string_view what, const std::string& path) {
-  const int code = errno;
-  return Error(code == EACCES || code == EROFS ? Code::kPermissionDenied : Code::kInternal,
-               fmt::format("{} {}: {}", what, path, std::strerror(code)));
-}
-
-Result<void> sync_and_close(int file, const std::string& path, bool written) {
-  const bool synced = written && ::fsync(file) == 0;
-  const int code = errno;
-  ::close(file);
-  errno = code;
-  if (!synced) return system_error("writing", path);
-  return {};
-}
-
-// Whole or not at all, also when power fails: temporary file, fsync, rename, fsync of the
-// directory.
-Result<void> write_private_file(const std::string& path, std::string_view text) {
-  const std::string temporary = path + ".new";
-  ::unlink(temporary.c_str());
-  const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (file < 0) return system_error("creating", temporary);
-  const bool written = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  HEARTH_RETURN_IF_ERROR(sync_and_close(file, temporary, written));
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return system_error("renaming", temporary);
-  const std::string directory = std::filesystem::path(path).parent_path();
-  const int folder = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return system_error("opening", directory);
-  return sync_and_close(folder, directory, true);
-}
-
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return system_error("opening", path);
-  std::string text(kPemBytesMax + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(in.gcount()));
-  return text;
-}
-
 Result<Identity> create(const std::string& certificate_path, const std::string& key_path) {
   HEARTH_TRY(Identity identity, make());
   // The certificate last: without it, there is no identity yet and the next start makes one.
@@ -175,8 +131,8 @@ Result<Identity> Identity::load_or_create(const std::string& directory) {
   }
 
   Identity identity;
-  HEARTH_TRY(identity.certificate_pem, read_file(certificate_path));
-  HEARTH_TRY(identity.private_key_pem, read_file(key_path));
+  HEARTH_TRY(identity.certificate_pem, read_file(certificate_path, kPemBytesMax));
+  HEARTH_TRY(identity.private_key_pem, read_file(key_path, kPemBytesMax));
   const std::string remedy =
       fmt::format("restore it from a backup, or remove {} to get a new identity", certificate_path);
   const X509Pointer certificate = parse_certificate(identity.certificate_pem);

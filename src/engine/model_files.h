@@ -73,10 +73,9 @@ struct GroupScales {
   std::span<const std::byte> zeros;
 };
 
-// A matrix inside a file that is mapped read-only, so that a loader may give pages it has read back
-// to the system (madvise, MADV_DONTNEED). Row-major, `rows` x `columns`; a vector has rows == 1. It
-// may be some of the rows of a tensor that holds several matrices (tensor_row). Valid while the
-// ModelFiles it came from lives.
+// A matrix inside a file that is mapped read-only. Row-major, `rows` x `columns`; a vector has rows
+// == 1. It may be some of the rows of a tensor that holds several matrices (tensor_row). Valid
+// while the ModelFiles it came from lives.
 struct TensorView {
   Encoding encoding = Encoding::kF32;
   int64_t rows = 0;
@@ -122,6 +121,10 @@ class ModelFiles {
   // kCorrupt if a file lost bytes that were read since it was opened: they read as zero. Whoever
   // has copied tensors asks before using them.
   virtual Result<void> check_intact() const = 0;
+
+  // Takes the bytes of a tensor out of this process' memory until they are read again: without it,
+  // a loaded model would be resident twice until its files are closed.
+  virtual void release(std::span<const std::byte> bytes) const = 0;
 
   virtual const ModelSpec& spec() const = 0;
   virtual const std::string& path() const = 0;

@@ -2,6 +2,7 @@
 // token rows. No sockets, no scheduling: what a step is comes from runtime/.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -16,9 +17,16 @@
 namespace hearth::engine {
 
 enum class Precision {
-  kDefault,  // activations may be quantised (to 15 bits) against quantised weights; KV cache in
-             // 16-bit integers
+  kDefault,  // activations may be quantised (to 15 bits) against quantised weights
   kExact,    // float32 throughout; the result does not depend on the batch it was computed in
+};
+
+// Numbers of the KV cache. Exact precision takes floats whatever is asked for.
+enum class KvType {
+  kF32,
+  kQ16,   // 15-bit integers with a scale for each token's key and value in each head
+  kBF16,  // bfloat16: as large, and less exact
+  kQ8,    // 8-bit integers with such scales: half as large
 };
 
 // Requantisation of weights while they are loaded, for devices with little memory. Lossy, and each
@@ -31,9 +39,13 @@ struct LoadOptions {
   Shard shard;
   Precision precision = Precision::kDefault;
   Quantize quantize = Quantize::kNone;
-  int threads = 0;         // 0: one per physical core
+  KvType kv = KvType::kQ16;
+  int threads = 0;         // 0: one per physical core, fewer for one row if that is faster
   int64_t kv_tokens = 0;   // room of the KV cache over all sequences; 0: one full context
   int sequences_max = 16;  // slots
+  // A folder for what is measured of this machine, for the engine to choose by; empty: it chooses
+  // without. Where it holds nothing of use yet, loading takes some tenths of a second longer.
+  std::string cache_dir;
   // Called after each layer with layers done so far; may be empty.
   std::function<void(int layers_done, int layers_total)> progress;
 };
@@ -70,8 +82,9 @@ class RankModel {
   virtual const Shard& shard() const = 0;
   virtual std::string_view isa() const = 0;  // the kernels that run: "avx512"
   virtual int threads() const = 0;
-  virtual int64_t weight_bytes() const = 0;  // packed, resident
-  virtual int kv_tokens() const = 0;         // room over all slots, a multiple of the block size
+  virtual int decode_threads() const = 0;  // of them, those that run a step of one row
+  virtual std::span<const std::byte> weights() const = 0;  // packed, resident
+  virtual int kv_tokens() const = 0;  // room over all slots, a multiple of the block size
   virtual int sequences_max() const = 0;
 
   // Runs the shard's layers.

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/config.h"
 #include "base/limits.h"
 #include "runtime/executor.h"
 #include "runtime/kv_plan.h"
@@ -51,6 +52,7 @@ Result<int> Rank::load_parts(const LoadProgressHandler& progress) {
                            .kv_tokens = load_.kv_tokens > 0 ? load_.kv_tokens : plan.kv_tokens,
                            .sequences_max =
                                load_.sequences_max > 0 ? load_.sequences_max : plan.sequences_max,
+                           .cache_dir = directories().cache,
                            .progress = progress}));
   if (load_.rank == 0) {
     HEARTH_TRY(tokenizer_, engine::Tokenizer::load(load_.model_path));

@@ -120,9 +120,10 @@ int64_t stored_bytes(const TensorView& view) {
          static_cast<int64_t>(scales * static_cast<double>(bytes) / static_cast<double>(whole));
 }
 
-std::span<const std::byte> view_bytes(const TensorView& view) {
-  const int64_t rows = view.rows == 0 ? 0 : view.tensor_row(view.rows - 1) + 1 - view.first_row;
-  return view.bytes.subspan(view.first_row * row_bytes(view), rows * row_bytes(view));
+std::span<const std::byte> bytes_of_rows(const TensorView& view, int64_t begin, int64_t end) {
+  const int64_t first = view.tensor_row(begin);
+  const int64_t rows = view.tensor_row(end - 1) + 1 - first;
+  return view.bytes.subspan(first * row_bytes(view), rows * row_bytes(view));
 }
 
 }  // namespace hearth::engine

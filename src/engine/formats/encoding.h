@@ -25,7 +25,7 @@ Result<void> check_groups(const TensorView& view, const std::string& name);
 // Bytes that the view's numbers take in the file, their part of the tensor's scales included.
 int64_t stored_bytes(const TensorView& view);
 
-// The part of the file from the view's first row to its last.
-std::span<const std::byte> view_bytes(const TensorView& view);
+// The part of the file from row `begin` of the view up to row `end`. REQUIRES: begin < end.
+std::span<const std::byte> bytes_of_rows(const TensorView& view, int64_t begin, int64_t end);
 
 }  // namespace hearth::engine

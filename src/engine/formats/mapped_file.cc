@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -136,6 +137,18 @@ Result<void> MappedFile::check_intact() const {
   if (range_ == nullptr || !range_->cut.load()) return {};
   return Error(Code::kCorrupt, path_ + ": cut short while it was read, expected all of its " +
                                    std::to_string(bytes_.size()) + " bytes to stay");
+}
+
+void MappedFile::release(std::span<const std::byte> bytes) const {
+  // One fault maps 64 KiB, or all of a large page of the system's cache.
+  constexpr uintptr_t kAround = 2 << 20;
+  const auto address = [](const std::byte* at) { return reinterpret_cast<uintptr_t>(at); };
+  const uintptr_t file = address(bytes_.data());
+  const uintptr_t file_end = address(bytes_.data() + bytes_.size());
+  const uintptr_t begin = std::max(address(bytes.data()) / kAround * kAround, file);
+  const uintptr_t around_end = address(bytes.data() + bytes.size()) / kAround * kAround + kAround;
+  const uintptr_t end = std::min(around_end, file_end);
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 std::string_view MappedFile::text() const {

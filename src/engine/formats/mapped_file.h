@@ -30,6 +30,10 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return bytes_; }
   std::string_view text() const;
 
+  // Gives the memory behind some of the bytes back to the system, with what its page faults may
+  // have mapped around them; the next read brings them back. Bytes that are not the file's stay.
+  void release(std::span<const std::byte> bytes) const;
+
   // kCorrupt, naming file and size, if bytes were read that the file no longer has.
   Result<void> check_intact() const;
 

@@ -60,6 +60,41 @@ TEST(MappedFile, OtherBusErrorsStillEndTheProcess) {
   EXPECT_DEATH(::raise(SIGBUS), "");
 }
 
+// What of a mapped file is in this process' memory.
+size_t resident_bytes(const MappedFile& file) {
+  std::ifstream smaps("/proc/self/smaps");
+  std::string line;
+  while (std::getline(smaps, line) && !line.ends_with(file.path())) continue;
+  while (std::getline(smaps, line)) {
+    if (line.starts_with("Rss:")) return 1024 * std::stoul(line.substr(4));
+  }
+  return 0;
+}
+
+TEST(MappedFile, WhatIsReleasedTakesNoMemoryAndCanBeReadAgain) {
+  constexpr size_t kSize = 8 * kMegabyte;
+  const TemporaryFolder folder;
+  const std::string path = folder.write("file", "");
+  std::ofstream out(path);  // written bit by bit: the system may keep large writes in large pages
+  for (size_t i = 0; i < kSize; ++i) out.put('x');
+  out.close();
+  const auto file = MappedFile::open(path);
+  ASSERT_TRUE(file.ok());
+  // Piece by piece, and what a fault maps around the beginning of a piece goes too.
+  constexpr size_t kPiece = 1'000'000;
+  for (size_t at = 0; at < kSize; at += kPiece) {
+    const auto piece = file->bytes().subspan(at, std::min(kPiece, kSize - at));
+    EXPECT_EQ(std::count(piece.begin(), piece.end(), std::byte{'x'}), piece.size());
+    EXPECT_GE(resident_bytes(*file), piece.size());
+    file->release(piece);
+    EXPECT_EQ(resident_bytes(*file), 0u);
+  }
+  EXPECT_EQ(count_of(*file, 'x'), kSize);
+  std::string other(kMegabyte, 'y');
+  file->release(bytes_of(other));
+  EXPECT_EQ(other, std::string(kMegabyte, 'y'));
+}
+
 TEST(MappedFile, WeightsCutShortBeforeTheyAreLoadedAreAnError) {
   const TemporaryFolder folder;
   const std::string path = folder.write("model.gguf", read_file(golden("gguf/qwen3.gguf")));

@@ -27,6 +27,10 @@ class OpenedModelFiles final : public ModelFiles {
     return {};
   }
 
+  void release(std::span<const std::byte> bytes) const override {
+    for (const MappedFile& file : model_.files) file.release(bytes);
+  }
+
   const ModelSpec& spec() const override { return model_.spec; }
   const std::string& path() const override { return path_; }
 

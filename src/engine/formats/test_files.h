@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace hearth::engine {
@@ -129,5 +130,35 @@ struct GgufBuilder {
     return file + data;
   }
 };
+
+// One layer of llama with matrices of one type, in rows of 32 numbers.
+inline GgufBuilder tiny_llama(uint32_t type, size_t row_bytes, uint64_t vocab = 8) {
+  constexpr uint64_t kHidden = 32;
+  GgufBuilder builder;
+  builder.add_text("general.architecture", "llama");
+  for (const auto& [key, value] : std::vector<std::pair<std::string, uint32_t>>{
+           {"block_count", 1},
+           {"embedding_length", kHidden},
+           {"feed_forward_length", 32},
+           {"context_length", 64},
+           {"attention.head_count", 2},
+       }) {
+    builder.add_int("llama." + key, value);
+  }
+  builder.add_float("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+  const auto matrix = [&](const std::string& name, uint64_t rows) {
+    builder.add_tensor(name, {kHidden, rows}, type, rows * row_bytes);
+  };
+  matrix("token_embd.weight", vocab);
+  builder.add_tensor("output_norm.weight", {kHidden}, 0, kHidden * 4);
+  for (const std::string name : {"attn_norm", "ffn_norm"}) {
+    builder.add_tensor("blk.0." + name + ".weight", {kHidden}, 0, kHidden * 4);
+  }
+  for (const std::string name :
+       {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}) {
+    matrix("blk.0." + name + ".weight", kHidden);
+  }
+  return builder;
+}
 
 }  // namespace hearth::engine

@@ -4,6 +4,9 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 #include <atomic>
@@ -38,14 +41,15 @@ uint32_t tile_features() {
 }
 #endif
 
-// __builtin_cpu_supports reads CPUID and, for AVX and later, XGETBV.
+// __builtin_cpu_supports reads CPUID and, for AVX and later, XGETBV. Linux tells programs on ARM
+// what there is; every Apple processor has dot products.
 uint32_t machine_features() {
   uint32_t features = 0;
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  const auto add = [&](int supported, Feature feature) {
+  [[maybe_unused]] const auto add = [&](uint64_t supported, Feature feature) {
     if (supported != 0) features |= feature;
   };
+#if defined(__x86_64__)
+  __builtin_cpu_init();
   add(__builtin_cpu_supports("avx2"), kAvx2);
   add(__builtin_cpu_supports("fma"), kFma);
   add(__builtin_cpu_supports("f16c"), kF16c);
@@ -55,6 +59,10 @@ uint32_t machine_features() {
   add(__builtin_cpu_supports("avx512dq"), kAvx512Dq);
   add(__builtin_cpu_supports("avx512vnni"), kAvx512Vnni);
   features |= tile_features();
+#elif defined(__aarch64__) && defined(__linux__)
+  add(::getauxval(AT_HWCAP) & HWCAP_ASIMDDP, kDotProd);
+#elif defined(__aarch64__) && defined(__APPLE__)
+  add(1, kDotProd);
 #endif
   return features;
 }
@@ -72,6 +80,8 @@ constexpr Isa kIsas[] = {
      &kAmxSlabKernels},
     {"avx512", "x86 AVX-512 F, BW, VL, DQ, VNNI", kAvx512, 20, &kAvx512Kernels},
     {"avx2", "x86 AVX2, FMA, F16C", kAvx2 | kFma | kF16c, 10, &kAvx2Kernels},
+#elif defined(__aarch64__)
+    {"neon", "ARM NEON with dot products", kDotProd, 10, &kNeonKernels},
 #endif
     {"scalar", "portable reference", 0, 0, &kScalarKernels},
 };

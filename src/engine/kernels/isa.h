@@ -10,8 +10,9 @@
 
 namespace hearth::engine::kernels {
 
-// Features as CPUID reports them; those that use wide registers count only if the operating system
-// saves these registers (XGETBV), and those of tiles if it lets this process use them.
+// Features as CPUID and, on ARM, the kernel report them; those that use wide registers count only
+// if the operating system saves these registers (XGETBV), and those of tiles if it lets this
+// process use them.
 enum Feature : uint32_t {
   kAvx2 = 1 << 0,
   kFma = 1 << 1,
@@ -23,6 +24,7 @@ enum Feature : uint32_t {
   kAvx512Vnni = 1 << 7,
   kAmxTile = 1 << 8,
   kAmxBf16 = 1 << 9,
+  kDotProd = 1 << 16,
 };
 
 // An entry of the registry. All have the same behaviour; they differ in speed and in the last bits

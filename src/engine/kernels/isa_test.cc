@@ -36,7 +36,10 @@ TEST(Isa, EveryTableIsComplete) {
       EXPECT_TRUE(isa.slabs->matmul && isa.slabs->fill);
     }
     EXPECT_TRUE(k.tile_f32 && k.tile_q && k.rms_norm && k.rope_half && k.rope_interleaved &&
-                k.silu_mul && k.add && k.attention_f32 && k.attention_q16);
+                k.silu_mul && k.add && k.attention->add_spans);
+    for (int type = 0; type < kKvTypes; ++type) {
+      EXPECT_TRUE(k.attention->store[type] && k.attention->attend[type]);
+    }
   }
 }
 

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/kernels/kv_layout.h"
 #include "engine/kernels/layout.h"
 
 namespace hearth::engine::kernels {
@@ -56,14 +57,26 @@ static constexpr int64_t panel_bytes(int64_t columns) {
          (columns / 4 * kPanelQuadBytes + 2 * columns / kHalfGroup * kBlockRows * 4);
 }
 
-// Attention of up to kTileRows queries over one sequence's keys and values of one KV head.
-// The cache is paged: 32 tokens a page, `pool` + table[i] * page_bytes is page i of this head.
-// A page holds keys [2][K][16] (half of the page, dim, token), then values [32][V] (token, dim),
-// where K is key_dim and V is value_dim, padded to a multiple of 16; as
-//   f32   floats
-//   q16   16-bit integers, followed by the scale of each token's key, float [32], and of its value
-// Tokens from the longest length on may be anything, NaN included. Pages before the earliest start
-// are not read, nor their entries in the table.
+// Puts a token's key and value into a page of one head's cache (kv_layout.h).
+struct KvStoreArgs {
+  std::byte* page = nullptr;
+  int token = 0;  // of the page
+  KvHead head;
+  const float* key = nullptr;
+  const float* value = nullptr;  // not read where head.shared
+};
+
+constexpr int kTileQueries = 64;
+constexpr int kAttentionBlock = 128;  // tokens whose scores are computed before their values
+constexpr int kSpanTokens = 1024;     // a multiple of it, that are summed up apart from the others
+
+// Attention of up to kTileQueries queries over one sequence's keys and values of one KV head.
+// The cache is paged: `pool` + table[i] * page_bytes is page i of this head (kv_layout.h). Tokens
+// from the longest length on may be anything, NaN included. Pages before the earliest start are
+// not read, nor their entries in the table.
+//
+// With integers in the cache queries and weights are rounded to integers too: results err by some
+// 1e-4 of the values' size (see generic/attention.h).
 struct AttentionArgs {
   const float* const* queries = nullptr;  // [count] vectors [key_dim]
   float* const* outputs = nullptr;        // [count] vectors [value_dim]
@@ -73,15 +86,32 @@ struct AttentionArgs {
   // https://arxiv.org/abs/2309.17453), or null
   const float* sinks = nullptr;
   int count = 0;
-  int key_dim = 0;    // even, at most kHeadDimMax
-  int value_dim = 0;  // at most kHeadDimMax
-  float scale = 1;    // of the scores
+  KvHead head;
+  float scale = 1;  // of the scores
   const std::byte* pool = nullptr;
   const int32_t* table = nullptr;
   int64_t page_bytes = 0;
+  float* scratch = nullptr;  // [attention_scratch_floats(head)]
+  // What the queries see of one span, the tokens [span_begin, span_begin + kSpanTokens), instead of
+  // all: records [count][kv_record_floats(head)] in place of outputs and sinks. add_spans() makes
+  // an output of a query's records, the same, bit for bit.
+  float* span_records = nullptr;
+  int span_begin = 0;  // a multiple of kSpanTokens
 };
-constexpr int kHeadDimMax = 1024;
-constexpr int kPageTokens = 32;
+static constexpr int64_t kv_record_floats(const KvHead& head) { return kv_width(head) + 32; }
+static constexpr int64_t attention_scratch_floats(const KvHead& head) {
+  return kTileQueries * (head.key_dim + kAttentionBlock + 16 + 2 * kv_record_floats(head)) +
+         (head.shared ? kAttentionBlock * kv_width(head) : 0);
+}
+struct SpansArgs {
+  float* records = nullptr;  // the query's, `stride` floats from a span's to the next one's
+  int64_t stride = 0;
+  int spans = 0;
+  const float* sink = nullptr;  // or null
+  KvHead head;
+  float* scratch = nullptr;  // [kv_record_floats(head)]
+  float* out = nullptr;      // [value_dim]
+};
 constexpr float kSwigluLimit = 7.0f;  // of swiglu_oss
 constexpr int kQuadBytes = 8;         // of four quantised activations
 
@@ -97,6 +127,13 @@ struct DeltaRuleArgs {
   float decay = 0;
   float beta = 0;
   float* out = nullptr;  // [value_dim]
+};
+
+// Indexed by engine::KvType.
+struct AttentionKernels {
+  void (*store[kKvTypes])(const KvStoreArgs& args);
+  void (*attend[kKvTypes])(const AttentionArgs& args);
+  void (*add_spans)(const SpansArgs& args);
 };
 
 using Matmul = void (*)(const MatmulArgs& args);
@@ -153,11 +190,12 @@ struct Kernels {
   void (*add)(float* x, const float* y, int64_t n);
 
   void (*delta_rule)(const DeltaRuleArgs& args);
+  const AttentionKernels* attention = nullptr;
 
-  // out[i] = round(x[i] / scale) with *scale = max |x| / 32767.
-  void (*to_q16)(const float* x, int64_t n, int16_t* out, float* scale);
-  void (*attention_f32)(const AttentionArgs& args);
-  void (*attention_q16)(const AttentionArgs& args);
+  // Does, `repeats` times over, nothing but what a product's inner loop must for some
+  // multiply-adds, and gives how many they were in all: the ceiling of matmul and of matmul_q.
+  double (*peak_float)(int64_t repeats);
+  double (*peak_quantised)(int64_t repeats);
 };
 
 }  // namespace hearth::engine::kernels

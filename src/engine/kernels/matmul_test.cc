@@ -19,6 +19,17 @@
 namespace hearth::engine::kernels {
 namespace {
 
+// Rows of activations, outputs and columns that are tried; fewer on an emulated processor.
+#ifdef HEARTH_EMULATED
+constexpr int kRowCounts[] = {1, 2, 3, 8, 19};
+constexpr int64_t kOutputs[] = {17, 50};
+constexpr int64_t kColumns[] = {32, 37, 512};
+#else
+constexpr int kRowCounts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 19, 70};
+constexpr int64_t kOutputs[] = {1, 15, 16, 17, 50};
+constexpr int64_t kColumns[] = {5, 32, 37, 96, 256, 512};
+#endif
+
 // A packed random matrix.
 struct Weights {
   Weights(const TensorKind& tensor_kind, int64_t rows, int64_t columns, std::mt19937& engine)
@@ -127,7 +138,7 @@ class MatmulTest : public KernelsTest {
  protected:
   void check(Form form, const TensorKind& kind, int64_t n, int64_t k) {
     const Weights weights(kind, n, k, engine_);
-    for (const int m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 19, 70}) {
+    for (const int m : kRowCounts) {
       check_rows(form, weights, m);
     }
   }
@@ -155,8 +166,8 @@ class MatmulTest : public KernelsTest {
   void check_all_shapes(Form form) {
     for (const TensorKind& kind : all_tensor_kinds()) {
       if (form == Form::kQuantised && !kind.quantised()) continue;
-      for (const int64_t n : {1, 15, 16, 17, 50}) {
-        for (const int64_t k : {5, 32, 37, 96, 256, 512}) {
+      for (const int64_t n : kOutputs) {
+        for (const int64_t k : kColumns) {
           if (k % block_elements(kind.encoding) == 0) check(form, kind, n, k);
         }
       }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <random>
@@ -61,6 +62,14 @@ inline std::vector<const Isa*> with_slabs() {
 // The suffix of a test's name.
 inline std::string isa_name(const testing::TestParamInfo<const Isa*>& info) {
   return std::string(info.param->name);
+}
+
+inline void expect_near(const std::vector<float>& actual, const std::vector<float>& expected,
+                        float tolerance) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (size_t i = 0; i < actual.size(); ++i) {
+    ASSERT_NEAR(actual[i], expected[i], tolerance * (1 + std::fabs(expected[i]))) << "at " << i;
+  }
 }
 
 // Copies of `values` that start `misalign` floats past an aligned address, with guards around.

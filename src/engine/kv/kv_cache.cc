@@ -1,11 +1,8 @@
 #include "engine/kv/kv_cache.h"
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 #include <utility>
-
-#include "engine/kernels/kernels.h"
 
 namespace hearth::engine {
 namespace {
@@ -17,11 +14,7 @@ using kernels::round_up;
 constexpr int kRewindTokens = 32;
 
 int64_t bytes_of_head(const KvShape& shape) {
-  const int64_t numbers = kPageTokens * (shape.key_dim + round_up(shape.value_dim, 16));
-  if (shape.type == KvType::kF32) return numbers * static_cast<int64_t>(sizeof(float));
-  constexpr int64_t kScales = 2 * kPageTokens;
-  return numbers * static_cast<int64_t>(sizeof(int16_t)) +
-         kScales * static_cast<int64_t>(sizeof(float));
+  return kv_head_bytes(kernels::kKvFormats[static_cast<int>(shape.type)], shape.head);
 }
 
 int pages_for(int64_t tokens) {
@@ -56,6 +49,25 @@ PoolSizes pool_sizes(const KvShape& shape, int64_t tokens, int slots, int pass_r
 }
 
 }  // namespace
+
+KvShape kv_shape(const ModelSpec& spec, const LoadOptions& options) {
+  KvShape shape{.window = spec.window,
+                .kv_heads = spec.kv_heads,
+                .head = {.key_dim = spec.head_dim, .value_dim = spec.value_dim},
+                .type = options.precision == Precision::kExact ? KvType::kF32 : options.kv};
+  if (spec.latent) {
+    shape.kv_heads = 1;
+    shape.head = {.key_dim = spec.latent->latent_dim + spec.latent->rotary_dim,
+                  .value_dim = spec.latent->latent_dim,
+                  .shared = true};
+  }
+  for (int layer = options.shard.layer_begin; layer < options.shard.layer_end; ++layer) {
+    shape.layers.push_back(spec.linear(layer)   ? KvLayer::kNone
+                           : spec.slides(layer) ? KvLayer::kWindow
+                                                : KvLayer::kFull);
+  }
+  return shape;
+}
 
 Result<PagePool> PagePool::create(int pages, int64_t page_bytes) {
   PagePool pool;
@@ -175,33 +187,9 @@ int64_t KvCache::head_offset(int layer, int head) const {
   return (int64_t{index_[layer]} * shape_.kv_heads + head) * head_bytes_;
 }
 
-std::byte* KvCache::memory_of(const Place& place) const {
-  const int32_t page = pages_of(place.layer, place.slot)[place.position / kPageTokens];
-  return pool_of(place.layer).page(page) + head_offset(place.layer, place.head);
-}
-
-template <class Number>
-void KvCache::write_numbers(const Place& place, const Number* key, const Number* value) {
-  auto* numbers = reinterpret_cast<Number*>(memory_of(place));
-  const int t = place.position % kPageTokens;
-  Number* keys = numbers + int64_t{t / 16} * shape_.key_dim * 16 + t % 16;
-  for (int d = 0; d < shape_.key_dim; ++d) keys[d * 16] = key[d];
-  Number* values = numbers + int64_t{kPageTokens} * shape_.key_dim;
-  std::memcpy(values + t * round_up(shape_.value_dim, 16), value,
-              sizeof(Number) * shape_.value_dim);
-}
-
-void KvCache::write(const Place& place, const float* key, const float* value) {
-  write_numbers(place, key, value);
-}
-
-void KvCache::write(const Place& place, const int16_t* key, float key_scale, const int16_t* value,
-                    float value_scale) {
-  write_numbers(place, key, value);
-  const int64_t numbers = kPageTokens * (shape_.key_dim + round_up(shape_.value_dim, 16));
-  auto* scales = reinterpret_cast<float*>(memory_of(place) + numbers * sizeof(int16_t));
-  scales[place.position % kPageTokens] = key_scale;
-  scales[kPageTokens + place.position % kPageTokens] = value_scale;
+std::byte* KvCache::page(int layer, int head, int slot, int position) const {
+  const int32_t number = pages_of(layer, slot)[position / kPageTokens];
+  return pool_of(layer).page(number) + head_offset(layer, head);
 }
 
 }  // namespace hearth::engine

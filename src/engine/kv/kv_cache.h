@@ -8,14 +8,11 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/kernels/kv_layout.h"
 #include "engine/rank_model.h"
 #include "engine/tensor/buffer.h"
 
 namespace hearth::engine {
-
-// kQ16: 16-bit integers with a scale for each token's key and value in each head, which err less
-// than half precision does and cost the same.
-enum class KvType { kF32, kQ16 };
 
 enum class KvLayer {
   kFull,
@@ -27,13 +24,15 @@ struct KvShape {
   std::vector<KvLayer> layers;  // of the shard
   int window = 0;               // tokens that window layers see
   int kv_heads = 0;
-  int key_dim = 0;
-  int value_dim = 0;
+  kernels::KvHead head;
   KvType type = KvType::kQ16;
 };
 
+// What the shard of `options` keeps of a model.
+KvShape kv_shape(const ModelSpec& spec, const LoadOptions& options);
+
 // Pages of the layers of one kind. A page belongs to one sequence and holds 32 of its tokens for
-// all those layers; per layer and head it has the layout of kernels::AttentionArgs. Memory is taken
+// all those layers; per layer and head it has the layout of kernels/kv_layout.h. Memory is taken
 // when a page is first written.
 class PagePool {
  public:
@@ -56,7 +55,7 @@ class PagePool {
   std::vector<int32_t> free_;  // the next to be used last
 };
 
-// Not thread-safe, except that write() may run for different heads or tokens at once.
+// Not thread-safe, except that different tokens' and heads' places may be written at once.
 class KvCache {
  public:
   // Room for `tokens` tokens, rounded up to whole pages, of which one pass() extends sequences by
@@ -89,17 +88,9 @@ class KvCache {
   // Frees the slot's pages.
   void release(int slot);
 
-  // One token's key [key_dim] and value [value_dim] of one head. REQUIRES: position is in the
-  // present pass, and the numbers are of the cache's type.
-  struct Place {
-    int layer = 0;
-    int head = 0;
-    int slot = 0;
-    int position = 0;
-  };
-  void write(const Place& place, const float* key, const float* value);
-  void write(const Place& place, const int16_t* key, float key_scale, const int16_t* value,
-             float value_scale);
+  // The page that holds one token's key and value of one head, which kernels write. REQUIRES:
+  // position is in the present pass.
+  std::byte* page(int layer, int head, int slot, int position) const;
 
   // Where a head's pages are, for kernels::AttentionArgs.
   const std::byte* pool(int layer, int head) const {
@@ -124,9 +115,6 @@ class KvCache {
     return in_window(layer) ? sequences_[slot].window : sequences_[slot].full;
   }
   int64_t head_offset(int layer, int head) const;
-  std::byte* memory_of(const Place& place) const;
-  template <class Number>
-  void write_numbers(const Place& place, const Number* key, const Number* value);
   void cut_window(Sequence& sequence, int position);
 
   KvShape shape_;

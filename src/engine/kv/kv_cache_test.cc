@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <set>
 #include <vector>
 
@@ -10,8 +12,7 @@ namespace {
 
 const KvShape kShape = {.layers = {KvLayer::kFull, KvLayer::kFull},
                         .kv_heads = 2,
-                        .key_dim = 8,
-                        .value_dim = 4,
+                        .head = {.key_dim = 8, .value_dim = 4},
                         .type = KvType::kF32};
 
 KvCache cache_of(int64_t tokens, int slots = 4) {
@@ -73,41 +74,44 @@ TEST(KvCache, ReservationIsAllOrNothing) {
   EXPECT_EQ(pages.size(), 3u);  // nobody shares
 }
 
-TEST(KvCache, WrittenTokensStayWhereTheKernelsLook) {
+TEST(KvCache, PagesAreWhereTheKernelsLookAndNobodyElseWrites) {
   KvCache cache = cache_of(64);
   const std::vector<SequenceRows> step = {{.slot = 0, .position = 0, .rows = 40}};
   ASSERT_TRUE(cache.reserve(step).ok());
-  const auto number = [](int layer, int head, int t, int d) {
-    return static_cast<float>(((layer * 2 + head) * 40 + t) * 8 + d);
+  const int64_t bytes = kernels::kv_head_bytes(kernels::kKvFormats[0], kShape.head);
+  EXPECT_EQ(bytes, 32 * (8 + 16) * 4);
+  const auto mark = [](int layer, int head, int page) {
+    return static_cast<std::byte>((layer * 2 + head) * 2 + page + 1);
   };
-  std::vector<float> key(8);
-  std::vector<float> value(4);
-  for (int layer = 0; layer < 2; ++layer) {
-    for (int head = 0; head < 2; ++head) {
-      for (int t = 0; t < 40; ++t) {
-        for (int d = 0; d < 8; ++d) {
-          key[d] = number(layer, head, t, d);
-        }
-        for (int d = 0; d < 4; ++d) value[d] = -key[d];
-        cache.write({.layer = layer, .head = head, .slot = 0, .position = t}, key.data(),
-                    value.data());
+  const auto for_each_page = [](const auto& body) {
+    for (const int layer : {0, 1}) {
+      for (const int head : {0, 1}) {
+        for (const int page : {0, 1}) body(layer, head, page);
       }
     }
-  }
-  for (int layer = 0; layer < 2; ++layer) {
-    for (int head = 0; head < 2; ++head) {
-      for (int t = 0; t < 40; ++t) {
-        const auto* page = reinterpret_cast<const float*>(
-            cache.pool(layer, head) + cache.table(layer, 0)[t / 32] * cache.page_bytes(layer));
-        for (int d = 0; d < 8; ++d) {
-          ASSERT_EQ(page[(t % 32 / 16 * 8 + d) * 16 + t % 16], number(layer, head, t, d));
-        }
-        for (int d = 0; d < 4; ++d) {
-          ASSERT_EQ(page[32 * 8 + t % 32 * 16 + d], -number(layer, head, t, d));
-        }
-      }
-    }
-  }
+  };
+  for_each_page([&](int layer, int head, int page) {
+    std::fill_n(cache.page(layer, head, 0, page * 32 + 7), bytes, mark(layer, head, page));
+  });
+  for_each_page([&](int layer, int head, int page) {
+    const std::byte* at =
+        cache.pool(layer, head) + cache.table(layer, 0)[page] * cache.page_bytes(layer);
+    EXPECT_EQ(std::count(at, at + bytes, mark(layer, head, page)), bytes);
+  });
+}
+
+TEST(KvCache, BytesFollowTheType) {
+  const auto bytes = [](KvType type, bool shared) {
+    KvShape shape = kShape;
+    shape.type = type;
+    shape.head = {.key_dim = 128, .value_dim = 64, .shared = shared};
+    return KvCache::bytes_wanted(shape, 320, 1, 64) / (320 * 2 * 2);  // of a token, head and layer
+  };
+  EXPECT_EQ(bytes(KvType::kF32, false), 192 * 4);
+  EXPECT_EQ(bytes(KvType::kBF16, false), 192 * 2);
+  EXPECT_EQ(bytes(KvType::kQ16, false), 192 * 2 + 8);
+  EXPECT_EQ(bytes(KvType::kQ8, false), 192 + 8);
+  EXPECT_EQ(bytes(KvType::kQ16, true), 128 * 2 + 4);  // the key alone
 }
 
 KvShape alternating(int window) {

@@ -97,7 +97,8 @@ struct Widths {
   }
 };
 
-int64_t carve(const ModelSpec& spec, bool slabs, int threads, std::byte* memory, Activations& a) {
+int64_t carve(const ModelSpec& spec, const Activations::Room& room, std::byte* memory,
+              Activations& a) {
   const int64_t rows = kPassRowsMax;
   const Widths widths(spec);
   Carver carver(memory);
@@ -115,14 +116,17 @@ int64_t carve(const ModelSpec& spec, bool slabs, int threads, std::byte* memory,
   if (spec.latent) carve_latent(carver, spec, a.latent);
   if (spec.delta) carve_delta(carver, *spec.delta, a.delta);
   if (spec.moe) carve_mixture(carver, spec, a.mixture);
-  carve_tiles(carver, slabs, a.shared, rows, widths.any);
-  a.threads.resize(threads);
+  carve_tiles(carver, room.slabs, a.shared, rows, widths.any);
+  // Of each slot's tokens the last span may have few.
+  const int64_t tokens = round_up(room.kv_tokens, kernels::kPageTokens);
+  const int64_t spans = tokens / kernels::kSpanTokens + room.slots;
+  carver.take(&a.spans, spans * spec.heads * kernels::kv_record_floats(room.head));
+  a.threads.resize(room.threads);
   for (Activations::Private& own : a.threads) {
     carver.take(&own.staging, kTileRows * widths.any);
     carver.take(&own.panel, kernels::panel_bytes(widths.any));
-    carve_tiles(carver, slabs, own.tile, widths.tile_rows(), widths.any);
-    carver.take(&own.cached_key, kernels::kHeadDimMax);
-    carver.take(&own.cached_value, kernels::kHeadDimMax);
+    carve_tiles(carver, room.slabs, own.tile, widths.tile_rows(), widths.any);
+    carver.take(&own.attention, kernels::attention_scratch_floats(room.head));
     if (!spec.moe) continue;
     carver.take(&own.order, rows * spec.moe->used);
     carver.take(&own.begins, int64_t{spec.moe->experts} + 1);
@@ -134,15 +138,15 @@ int64_t carve(const ModelSpec& spec, bool slabs, int threads, std::byte* memory,
 
 }  // namespace
 
-int64_t Activations::bytes_wanted(const ModelSpec& spec, bool slabs, int threads) {
+int64_t Activations::bytes_wanted(const ModelSpec& spec, const Room& room) {
   Activations none;
-  return carve(spec, slabs, threads, nullptr, none);
+  return carve(spec, room, nullptr, none);
 }
 
-Result<Activations> Activations::create(const ModelSpec& spec, bool slabs, int threads) {
+Result<Activations> Activations::create(const ModelSpec& spec, const Room& room) {
   Activations activations;
-  HEARTH_TRY(activations.memory, Buffer::allocate(bytes_wanted(spec, slabs, threads)));
-  carve(spec, slabs, threads, activations.memory.data(), activations);
+  HEARTH_TRY(activations.memory, Buffer::allocate(bytes_wanted(spec, room)));
+  carve(spec, room, activations.memory.data(), activations);
   return activations;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/kernels/kernels.h"
 #include "engine/model_spec.h"
 #include "engine/tensor/buffer.h"
 
@@ -29,9 +30,16 @@ struct TileStorage {
 // R is kPassRowsMax. What the model does not need stays null. Memory is taken when it is first
 // written.
 struct Activations {
-  // With room for `slabs` or without.
-  static Result<Activations> create(const ModelSpec& spec, bool slabs, int threads);
-  static int64_t bytes_wanted(const ModelSpec& spec, bool slabs, int threads);
+  // What their number depends on besides the model.
+  struct Room {
+    int threads = 0;
+    kernels::KvHead head;
+    int64_t kv_tokens = 0;
+    int slots = 0;
+    bool slabs = false;  // whether there are some
+  };
+  static Result<Activations> create(const ModelSpec& spec, const Room& room);
+  static int64_t bytes_wanted(const ModelSpec& spec, const Room& room);
 
   Buffer memory;
   float* x = nullptr;       // [R, hidden], the residual stream
@@ -41,6 +49,7 @@ struct Activations {
   float* v = nullptr;       // [R, kv_heads * value_dim]
   float* attention = nullptr;       // [R, heads * value_dim]
   float* attention_gate = nullptr;  // [R, heads * value_dim]
+  float* spans = nullptr;           // records of all spans of all slots' tokens, [heads] each
   float* gate = nullptr;            // [R, ffn]
   float* up = nullptr;              // [R, ffn]
 
@@ -81,15 +90,14 @@ struct Activations {
 
   TileStorage shared;  // R rows of the widest input of a product
   struct Private {
-    float* staging = nullptr;         // [kTileRows, widest]
-    std::byte* panel = nullptr;       // kernels::panel_bytes(widest)
-    TileStorage tile;                 // kTileRows rows of the widest input, kPrivateRows of some
-    int16_t* cached_key = nullptr;    // [kHeadDimMax], as it goes into the cache
-    int16_t* cached_value = nullptr;  // [kHeadDimMax]
-    int32_t* order = nullptr;   // [R * used], the rows that chose each expert, expert by expert
-    int32_t* begins = nullptr;  // [experts + 1], each expert's part of `order`
-    int32_t* places = nullptr;  // [R * used], where in `order` each row's choices are
-    float* scores = nullptr;    // [experts]
+    float* staging = nullptr;    // [kTileRows, widest]
+    std::byte* panel = nullptr;  // kernels::panel_bytes(widest)
+    TileStorage tile;            // kTileRows rows of the widest input, kPrivateRows of some
+    float* attention = nullptr;  // scratch of kernels::AttentionArgs
+    int32_t* order = nullptr;    // [R * used], the rows that chose each expert, expert by expert
+    int32_t* begins = nullptr;   // [experts + 1], each expert's part of `order`
+    int32_t* places = nullptr;   // [R * used], where in `order` each row's choices are
+    float* scores = nullptr;     // [experts]
   };
   std::vector<Private> threads;  // one per worker
 };

@@ -32,10 +32,6 @@ void grouped_query_attention(Pass& pass, const LayerWeights& w, int layer) {
   pass.barrier();
   pass.attend(layer, {.queries = a.q,
                       .out = a.attention,
-                      .heads = spec.heads,
-                      .kv_heads = spec.kv_heads,
-                      .key_dim = spec.head_dim,
-                      .value_dim = spec.value_dim,
                       .sinks = &w.sinks,
                       .gates = spec.attention_gate ? a.attention_gate : nullptr});
   pass.barrier();
@@ -105,12 +101,7 @@ void latent_attention(Pass& pass, const LayerWeights& w, int layer) {
   pass.multiply_each(w.keys_to_latent, a.q, heads * spec.head_dim, spec.head_dim, a.latent.absorbed,
                      heads * key_dim, key_dim);
   pass.barrier();
-  pass.attend(layer, {.queries = a.latent.absorbed,
-                      .out = a.latent.mixed,
-                      .heads = spec.heads,
-                      .kv_heads = 1,
-                      .key_dim = static_cast<int>(key_dim),
-                      .value_dim = dims.latent_dim});
+  pass.attend(layer, {.queries = a.latent.absorbed, .out = a.latent.mixed});
   pass.barrier();
   pass.multiply_each(w.latent_to_value, a.latent.mixed, heads * dims.latent_dim, dims.latent_dim,
                      a.attention, heads * dims.value_dim, dims.value_dim);

@@ -12,7 +12,6 @@
 namespace hearth::engine {
 namespace {
 
-constexpr int kThreadsMax = 1024;
 constexpr int kSlotsMax = 1 << 16;
 
 Error invalid(std::string message) { return Error(Code::kInvalidArgument, std::move(message)); }
@@ -25,7 +24,7 @@ Result<void> check_options(const ModelSpec& spec, const LoadOptions& options) {
                    std::to_string(shard.layer_end) + " are not a part of the model's " +
                    std::to_string(spec.layers));
   }
-  if (options.threads < 0 || options.threads > kThreadsMax) {
+  if (options.threads < 0 || options.threads > ThreadPool::kThreadsMax) {
     return invalid("a model cannot run on " + std::to_string(options.threads) + " threads");
   }
   if (options.sequences_max < 1 || options.sequences_max > kSlotsMax) {
@@ -67,25 +66,6 @@ Result<void> check_memory(const Needs& needs, int64_t kv_tokens, int slots) {
                                              format_bytes(available) + " are available");
 }
 
-KvShape kv_shape(const ModelSpec& spec, const Shard& shard, Precision precision) {
-  KvShape shape{.window = spec.window,
-                .kv_heads = spec.kv_heads,
-                .key_dim = spec.head_dim,
-                .value_dim = spec.value_dim,
-                .type = precision == Precision::kExact ? KvType::kF32 : KvType::kQ16};
-  if (spec.latent) {
-    shape.kv_heads = 1;
-    shape.key_dim = spec.latent->latent_dim + spec.latent->rotary_dim;
-    shape.value_dim = spec.latent->latent_dim;
-  }
-  for (int layer = shard.layer_begin; layer < shard.layer_end; ++layer) {
-    shape.layers.push_back(spec.linear(layer)   ? KvLayer::kNone
-                           : spec.slides(layer) ? KvLayer::kWindow
-                                                : KvLayer::kFull);
-  }
-  return shape;
-}
-
 int linear_layers(const ModelSpec& spec, const Shard& shard) {
   int count = 0;
   for (int layer = shard.layer_begin; layer < shard.layer_end; ++layer) {
@@ -124,11 +104,16 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
     model->local_rope_frequencies_ = rope_frequencies(*spec.local_rope, capacity);
   }
   const kernels::SlabKernels* slabs = slabs_for(*isa, options.precision);
-  HEARTH_TRY(model->activations_, Activations::create(spec, slabs != nullptr, threads));
+  HEARTH_TRY(model->activations_, Activations::create(spec, {.threads = threads,
+                                                             .head = model->kv_->shape().head,
+                                                             .kv_tokens = kv_tokens,
+                                                             .slots = options.sequences_max,
+                                                             .slabs = slabs != nullptr}));
   model->context_ = {.spec = &model->spec_,
                      .first_layer = options.shard.layer_begin,
                      .kernels = isa->kernels,
                      .slabs = slabs,
+                     .tuning = &model->tuning_,
                      .precision = options.precision,
                      .rope_frequencies = model->rope_frequencies_,
                      .local_rope_frequencies = model->local_rope_frequencies_,
@@ -142,7 +127,8 @@ Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptio
                                         int64_t kv_tokens) {
   WeightLoader loader(files, options.quantize);
   HEARTH_RETURN_IF_ERROR(collect_weights(loader, spec_, shard_, weights_));
-  const KvShape shape = kv_shape(spec_, shard_, options.precision);
+  tuning_ = tune(options.cache_dir, *pool_, *isa_, loader.encodings());
+  const KvShape shape = kv_shape(spec_, options);
   const int slots = options.sequences_max;
   const int linear = linear_layers(spec_, shard_);
   const bool slabs = slabs_for(*isa_, options.precision) != nullptr;
@@ -150,7 +136,11 @@ Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptio
       .weights = loader.bytes(),
       .kv = KvCache::bytes_wanted(shape, kv_tokens, slots, kPassRowsMax),
       .states = spec_.delta ? RecurrentState::bytes_wanted(*spec_.delta, linear, slots) : 0,
-      .activations = Activations::bytes_wanted(spec_, slabs, threads())};
+      .activations = Activations::bytes_wanted(spec_, {.threads = threads(),
+                                                       .head = shape.head,
+                                                       .kv_tokens = kv_tokens,
+                                                       .slots = slots,
+                                                       .slabs = slabs})};
   HEARTH_RETURN_IF_ERROR(check_memory(needs, kv_tokens, slots));
   HEARTH_TRY(KvCache kv, KvCache::create(shape, kv_tokens, slots, kPassRowsMax));
   kv_ = std::make_unique<KvCache>(std::move(kv));
@@ -284,7 +274,7 @@ Result<void> DecoderModel::forward(const StepRows& step, std::span<const float> 
 }
 
 void DecoderModel::run(const PassRows& rows, const PassIo& io) {
-  pool_->run([&](Worker& worker) {
+  const auto body = [&](Worker& worker) {
     Pass pass(context_, rows, worker);
     if (first()) {
       pass.embed(weights_.embedding, io.tokens);
@@ -303,7 +293,8 @@ void DecoderModel::run(const PassRows& rows, const PassIo& io) {
                                         {&weights_.head}, io.logit_rows);
       pass.multiply(h, {{.matrix = &weights_.head, .out = io.logits}});
     }
-  });
+  };
+  pool_->run(body, rows.rows == 1 ? decode_threads() : threads());
 }
 
 void DecoderModel::release(int slot) {

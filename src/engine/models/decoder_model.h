@@ -6,6 +6,7 @@
 
 #include "engine/kernels/isa.h"
 #include "engine/kv/kv_cache.h"
+#include "engine/machine/tuning.h"
 #include "engine/models/activations.h"
 #include "engine/models/architecture.h"
 #include "engine/models/pass.h"
@@ -24,7 +25,12 @@ class DecoderModel final : public RankModel {
   const Shard& shard() const override { return shard_; }
   std::string_view isa() const override { return isa_->name; }
   int threads() const override { return pool_->threads(); }
-  int64_t weight_bytes() const override { return weights_.memory.bytes(); }
+  int decode_threads() const override {
+    return tuning_.decode_threads > 0 ? tuning_.decode_threads : threads();
+  }
+  std::span<const std::byte> weights() const override {
+    return {weights_.memory.data(), static_cast<size_t>(weights_.memory.bytes())};
+  }
   int kv_tokens() const override { return kv_->pages() * kernels::kPageTokens; }
   int sequences_max() const override { return kv_->slots(); }
 
@@ -64,6 +70,7 @@ class DecoderModel final : public RankModel {
   std::unique_ptr<KvCache> kv_;
   std::unique_ptr<RecurrentState> recurrent_;  // of models with linear layers
   Activations activations_;
+  Tuning tuning_;
   PassContext context_;
   std::unique_ptr<ThreadPool> pool_;  // last: its threads use all of the above
 };

@@ -203,6 +203,7 @@ void Pass::multiply_blocks(const Tiles& tiles, const PackedMatrix& matrix, Range
           .block_begin = blocks.begin,
           .block_end = blocks.end,
           .add = add,
+          .panel_rows = context_.tuning->panel_rows[encoding],
           .panel = own().panel});
   if (bias == nullptr) return;
   const int64_t column = blocks.begin * kBlockRows;
@@ -294,22 +295,14 @@ void Pass::store(int64_t row, int layer, int head, const float* key, const float
   const auto segment =
       std::upper_bound(rows_.segments.begin(), rows_.segments.end(), row,
                        [](int64_t r, const Segment& s) { return r < s.first_row + s.rows; });
-  const KvCache::Place place{
-      .layer = layer,
-      .head = head,
-      .slot = segment->slot,
-      .position = segment->position + static_cast<int>(row) - segment->first_row};
-  if (context_.precision == Precision::kExact) {
-    context_.kv->write(place, key, value);
-    return;
-  }
-  int16_t* key_numbers = own().cached_key;
-  int16_t* value_numbers = own().cached_value;
-  float key_scale = 0;
-  float value_scale = 0;
-  kernels().to_q16(key, context_.kv->shape().key_dim, key_numbers, &key_scale);
-  kernels().to_q16(value, context_.kv->shape().value_dim, value_numbers, &value_scale);
-  context_.kv->write(place, key_numbers, key_scale, value_numbers, value_scale);
+  const int position = segment->position + static_cast<int>(row) - segment->first_row;
+  const KvCache& kv = *context_.kv;
+  kernels().attention->store[static_cast<int>(kv.shape().type)](
+      {.page = kv.page(layer, head, segment->slot, position),
+       .token = position % kernels::kPageTokens,
+       .head = kv.shape().head,
+       .key = key,
+       .value = value});
 }
 
 void Pass::store_keys_and_values(int layer) {
@@ -318,61 +311,6 @@ void Pass::store_keys_and_values(int layer) {
     store(row, layer, kv_head, activations().k + at * spec().head_dim,
           activations().v + at * spec().value_dim);
   });
-}
-
-void Pass::attend(int layer, const Attention& attention) {
-  const int group = attention.heads / attention.kv_heads;
-  // Later tiles of a prompt see more tokens, so neighbours go to different workers.
-  int64_t task = 0;
-  for (const Segment& segment : rows_.segments) {
-    for (int first = 0; first < segment.rows * group; first += kTileRows) {
-      for (int kv_head = 0; kv_head < attention.kv_heads; ++kv_head, ++task) {
-        if (task % workers() == worker()) attend_tile(layer, attention, segment, kv_head, first);
-      }
-    }
-  }
-}
-
-// Queries are numbered row by row, the group's heads of a row together.
-void Pass::attend_tile(int layer, const Attention& attention, const Segment& segment, int kv_head,
-                       int first_query) {
-  const int group = attention.heads / attention.kv_heads;
-  const float* queries[kTileRows];
-  float* outputs[kTileRows];
-  int starts[kTileRows];
-  int lengths[kTileRows];
-  float sinks[kTileRows];
-  const bool has_sinks = attention.sinks != nullptr && !attention.sinks->empty();
-  const int count = std::min(kTileRows, segment.rows * group - first_query);
-  for (int i = 0; i < count; ++i) {
-    const int row = (first_query + i) / group;
-    const int64_t head = int64_t{kv_head} * group + (first_query + i) % group;
-    const int64_t at = (segment.first_row + row) * int64_t{attention.heads} + head;
-    queries[i] = attention.queries + at * attention.key_dim;
-    outputs[i] = attention.out + at * attention.value_dim;
-    lengths[i] = segment.position + row + 1;
-    starts[i] = slides(layer) ? std::max(0, lengths[i] - spec().window) : 0;
-    if (has_sinks) sinks[i] = (*attention.sinks)[head];
-  }
-  const auto kernel =
-      context_.precision == Precision::kExact ? kernels().attention_f32 : kernels().attention_q16;
-  kernel({.queries = queries,
-          .outputs = outputs,
-          .starts = starts,
-          .lengths = lengths,
-          .sinks = has_sinks ? sinks : nullptr,
-          .count = count,
-          .key_dim = attention.key_dim,
-          .value_dim = attention.value_dim,
-          .scale = spec().attention_scale,
-          .pool = context_.kv->pool(layer, kv_head),
-          .table = context_.kv->table(layer, segment.slot),
-          .page_bytes = context_.kv->page_bytes(layer)});
-  if (attention.gates == nullptr) return;
-  for (int i = 0; i < count; ++i) {
-    const float* gate = attention.gates + (outputs[i] - attention.out);
-    for (int d = 0; d < attention.value_dim; ++d) outputs[i][d] /= 1 + std::exp(-gate[d]);
-  }
 }
 
 void Pass::activate(float* gate, const float* up, int64_t row_count, int64_t width, int64_t begin,

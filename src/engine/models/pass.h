@@ -10,6 +10,7 @@
 #include "engine/kernels/kernels.h"
 #include "engine/kv/kv_cache.h"
 #include "engine/kv/recurrent_state.h"
+#include "engine/machine/tuning.h"
 #include "engine/models/activations.h"
 #include "engine/models/weights.h"
 #include "engine/rank_model.h"
@@ -23,6 +24,7 @@ struct PassContext {
   int first_layer = 0;  // of the shard, in the model
   const kernels::Kernels* kernels = nullptr;
   const kernels::SlabKernels* slabs = nullptr;  // where there are some
+  const Tuning* tuning = nullptr;
   Precision precision = Precision::kDefault;
   std::span<const double> rope_frequencies;        // [rope.dimensions / 2]
   std::span<const double> local_rope_frequencies;  // of local_rope, or empty
@@ -77,14 +79,10 @@ struct RowsView {
   const float* row(int64_t i) const { return data + (chosen == nullptr ? i : chosen[i]) * stride; }
 };
 
-// What attends to what: queries [rows, heads * key_dim] over a cache of kv_heads heads.
+// What attends to the cache: queries [rows, heads * key_dim], with the dimensions of its shape.
 struct Attention {
   const float* queries = nullptr;
-  float* out = nullptr;  // [rows, heads * value_dim]
-  int heads = 0;
-  int kv_heads = 0;
-  int key_dim = 0;
-  int value_dim = 0;
+  float* out = nullptr;                       // [rows, heads * value_dim]
   const std::vector<float>* sinks = nullptr;  // [heads], or empty
   const float* gates =
       nullptr;  // [rows, heads * value_dim], or null: a sigmoid that multiplies out
@@ -169,8 +167,15 @@ class Pass {
   Forms forms_for(std::initializer_list<const PackedMatrix*> matrices, int rows) const;
   void fill_tile(const float* rows, int m, int64_t columns, const Forms& forms, const Tiles& tiles,
                  int first_row);
-  void attend_tile(int layer, const Attention& attention, const Segment& segment, int kv_head,
-                   int first_query);
+  struct AttentionTask;
+  bool divides_spans() const;
+  Range spans_of(int layer, const Segment& segment) const;
+  template <class Body>
+  void for_each_attention_task(int layer, bool divide, Body body);
+  void attend(int layer, const Attention& attention, const AttentionTask& task);
+  void add_spans(int layer, const Attention& attention);
+  void apply_gate(const Attention& attention, float* out) const;
+  int queries_per_key() const { return spec().heads / context_.kv->shape().kv_heads; }
   bool slides(int layer) const { return spec().slides(context_.first_layer + layer); }
   // Calls body(row, kv_head) for this worker's part of rows x kv_heads.
   template <class Body>

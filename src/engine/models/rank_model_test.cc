@@ -275,8 +275,8 @@ TEST_P(GoldenTest, APipelineOfTwoGivesTheBitsOfOne) {
       whole->release(0);
       EXPECT_EQ(run({front.get(), back.get()}, golden_.ids, {17, 1, 5}),
                 run({whole.get()}, golden_.ids, {17, 1, 5}));
-      EXPECT_LT(front->weight_bytes(), whole->weight_bytes());
-      EXPECT_LT(back->weight_bytes(), whole->weight_bytes());
+      EXPECT_LT(front->weights().size(), whole->weights().size());
+      EXPECT_LT(back->weights().size(), whole->weights().size());
     }
   }
 }
@@ -497,10 +497,10 @@ TEST(RankModelLoad, ATiedEmbeddingIsHeldOnce) {
   const auto front = load("models/qwen2", {.shard = {0, 1}, .threads = 1});
   const auto middle = load("models/qwen2", {.shard = {1, 2}, .threads = 1});
   const auto back = load("models/qwen2", {.shard = {2, 3}, .threads = 1});
-  const int64_t embedding = front->weight_bytes() - middle->weight_bytes();
+  const int64_t embedding = front->weights().size() - middle->weights().size();
   EXPECT_EQ(embedding, int64_t{2} * tied->spec().vocab * tied->spec().hidden);
-  EXPECT_EQ(back->weight_bytes(), front->weight_bytes());
-  EXPECT_EQ(tied->weight_bytes(), 3 * middle->weight_bytes() + embedding);
+  EXPECT_EQ(back->weights().size(), front->weights().size());
+  EXPECT_EQ(tied->weights().size(), 3 * middle->weights().size() + embedding);
 }
 
 TEST(RankModelLoad, ReportsProgressLayerByLayer) {

@@ -1,9 +1,8 @@
 #include "engine/models/weights.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <cstdint>
+#include <map>
 #include <set>
 
 #include "engine/formats/encoding.h"
@@ -13,14 +12,8 @@
 namespace hearth::engine {
 namespace {
 
-// Drops the pages that lie wholly inside the bytes from this process (the system's cache keeps
-// them): without it, a loaded model would be resident twice until its files are closed.
-void drop_pages(std::span<const std::byte> bytes) {
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) / page * page;
-  const auto end = reinterpret_cast<uintptr_t>(bytes.data() + bytes.size()) / page * page;
-  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-}
+// A thread gives the file's pages back after so many bytes.
+constexpr int64_t kPieceBytes = 1 << 20;
 
 // What --quantize does to a matrix of this name. Embedding and head decide each token directly, and
 // routers which experts are asked; routers are small.
@@ -73,6 +66,7 @@ Result<void> WeightLoader::rows(const std::string& name, int64_t rows, int64_t c
   note(name, view, columns);
   out->resize(rows * columns);
   decode_tensor(view, out->data());
+  release(view, 0, rows);
   return {};
 }
 
@@ -140,7 +134,7 @@ Result<void> WeightLoader::expert(const std::string& prefix, const std::string& 
 void WeightLoader::add_job(const TensorView& view, std::optional<Choice> transposed,
                            bool requantise, PackedMatrix* out) {
   bytes_ += out->bytes();
-  jobs_.push_back({view, out, transposed, layer_, requantise});
+  jobs_.push_back({view, out, tensors_.size() - 1, transposed, layer_, requantise});
 }
 
 int WeightLoader::layers() const {
@@ -149,6 +143,50 @@ int WeightLoader::layers() const {
     if (job.layer >= 0) layers.insert(job.layer);
   }
   return static_cast<int>(layers.size());
+}
+
+std::vector<WeightLoader::Matrix> WeightLoader::matrices() const {
+  std::vector<Matrix> matrices;
+  for (const Job& job : jobs_) matrices.push_back({&tensors_[job.tensor], job.matrix});
+  return matrices;
+}
+
+std::vector<Encoding> WeightLoader::encodings() const {
+  std::map<Encoding, int64_t> bytes;
+  for (const Job& job : jobs_) bytes[job.matrix->encoding] += job.matrix->bytes();
+  std::vector<Encoding> encodings;
+  for (const auto& entry : bytes) encodings.push_back(entry.first);
+  std::ranges::sort(encodings, [&](Encoding a, Encoding b) { return bytes[a] > bytes[b]; });
+  return encodings;
+}
+
+// The thread that packs a block is mostly the one that will multiply with it.
+void WeightLoader::pack_part(const Job& job, const Worker& worker) const {
+  // Rows that are a block's, or the columns of a group.
+  const int64_t unit = job.transposed ? kernels::kGroup : kernels::kBlockRows;
+  const int64_t rows = job.view.rows;
+  const Range units = worker.part((rows + unit - 1) / unit);
+  const int64_t unit_bytes = (stored_bytes(job.view) / rows + 1) * unit;
+  const int64_t step = std::max<int64_t>(1, kPieceBytes / unit_bytes);
+  for (int64_t begin = units.begin; begin < units.end; begin += step) {
+    const int64_t end = std::min(begin + step, units.end);
+    const int64_t rows_end = std::min(end * unit, rows);
+    if (job.transposed) {
+      pack_transposed(job.view, *job.transposed, *job.matrix, begin * unit, rows_end);
+    } else if (job.requantise) {
+      requantize_blocks(job.view, *job.matrix, begin, end);
+    } else {
+      pack_blocks(job.view, *job.matrix, begin, end);
+    }
+    release(job.view, begin * unit, rows_end);
+  }
+}
+
+void WeightLoader::release(const TensorView& view, int64_t begin, int64_t end) const {
+  files_.release(bytes_of_rows(view, begin, end));
+  for (const auto& scales : {view.groups.scales, view.groups.biases, view.groups.zeros}) {
+    files_.release(scales);
+  }
 }
 
 Result<Buffer> WeightLoader::pack(ThreadPool& pool, const std::function<void(int, int)>& progress) {
@@ -160,18 +198,7 @@ Result<Buffer> WeightLoader::pack(ThreadPool& pool, const std::function<void(int
     const Job& job = jobs_[i];
     job.matrix->data = next;
     next += job.matrix->bytes();
-    // The thread that packs a block is mostly the one that will multiply with it.
-    pool.run([&](Worker& worker) {
-      if (job.transposed) {
-        const Range range = worker.part(job.view.rows);
-        pack_transposed(job.view, *job.transposed, *job.matrix, range.begin, range.end);
-      } else {
-        const Range range = worker.part(job.matrix->blocks());
-        const auto pack = job.requantise ? requantize_blocks : pack_blocks;
-        pack(job.view, *job.matrix, range.begin, range.end);
-      }
-    });
-    drop_pages(view_bytes(job.view));
+    pool.run([&](Worker& worker) { pack_part(job, worker); });
     const bool last_of_layer = i + 1 == jobs_.size() || jobs_[i + 1].layer != job.layer;
     if (job.layer >= 0 && last_of_layer) {
       ++layers_done;

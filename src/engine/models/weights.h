@@ -113,7 +113,7 @@ class WeightLoader {
   Result<void> part(const std::string& name, int64_t rows, int64_t columns, Choice choice,
                     PackedMatrix* out);
   // Notes a part of such a tensor transposed: out is [outputs.count, inputs.count] of the tensor's
-  // columns `outputs` and rows `inputs`. Held as BF16 or F32, whichever is exact.
+  // columns `outputs` and rows `inputs`. Held as transposed_geometry() says.
   Result<void> transposed(const std::string& name, int64_t rows, int64_t columns, Choice inputs,
                           Choice outputs, PackedMatrix* out);
   // One expert's matrix, from a tensor of its own, PREFIX3.NAME, or out of all experts' stacked in
@@ -123,8 +123,16 @@ class WeightLoader {
 
   // Bytes that pack() will allocate.
   int64_t bytes() const { return bytes_; }
+  // Of the matrices noted so far, the one of most bytes first.
+  std::vector<Encoding> encodings() const;
   // All that was named so far.
   const std::vector<ModelTensor>& tensors() const { return tensors_; }
+  // Those of them that are matrices for pack(). Valid until something else is named.
+  struct Matrix {
+    const ModelTensor* tensor;
+    const PackedMatrix* packed;
+  };
+  std::vector<Matrix> matrices() const;
 
   // Packs all matrices on all threads into one allocation and gives the files' pages back as it
   // goes. `progress(done, total)` after each layer. kResourceExhausted if there is no memory.
@@ -134,6 +142,7 @@ class WeightLoader {
   struct Job {
     TensorView view;
     PackedMatrix* matrix;
+    size_t tensor;                     // in tensors()
     std::optional<Choice> transposed;  // the outputs
     int layer;
     bool requantise;
@@ -144,6 +153,10 @@ class WeightLoader {
   void note(const std::string& name, const TensorView& view, int64_t columns);
   void add_job(const TensorView& view, std::optional<Choice> transposed, bool requantise,
                PackedMatrix* out);
+  // Packs a thread's part of a matrix.
+  void pack_part(const Job& job, const Worker& worker) const;
+  // Gives back the pages of rows of a view, and of all its scales.
+  void release(const TensorView& view, int64_t begin, int64_t end) const;
   int layers() const;
 
   const ModelFiles& files_;

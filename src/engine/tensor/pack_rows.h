@@ -1,4 +1,4 @@
-// From a file's rows to packed blocks (kernels/layout.h), one row at a time.
+// From a file's rows to packed blocks (kernels/layout.h).
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,10 @@
 
 namespace hearth::engine {
 
-// Writes row `row` of the view to lane n of a block of the matrix.
-void pack_row(const TensorView& view, int64_t row, const PackedMatrix& matrix, int n,
-              std::byte* block);
+// Writes `count` rows of the view, from row `first` on, to the lanes 0 and up of a block of the
+// matrix. Of the other lanes codes become zero and the rest stays as it is. REQUIRES: 1 <= count <=
+// 16.
+void pack_rows(const TensorView& view, int64_t first, int count, const PackedMatrix& matrix,
+               std::byte* block);
 
 }  // namespace hearth::engine

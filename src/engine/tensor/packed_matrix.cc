@@ -55,8 +55,9 @@ int64_t PackedMatrix::block_bytes() const {
 void pack_blocks(const TensorView& view, const PackedMatrix& matrix, int64_t begin, int64_t end) {
   for (int64_t b = begin; b < end; ++b) {
     std::byte* block = matrix.data + b * matrix.block_bytes();
-    const int64_t rows = std::min<int64_t>(kBlockRows, matrix.rows - b * kBlockRows);
-    for (int n = 0; n < rows; ++n) pack_row(view, b * kBlockRows + n, matrix, n, block);
+    const int64_t first = b * kBlockRows;
+    const int64_t count = std::min<int64_t>(kBlockRows, matrix.rows - first);
+    pack_rows(view, first, static_cast<int>(count), matrix, block);
   }
 }
 

@@ -9,6 +9,11 @@
 
 namespace hearth::engine {
 
+// Whether products with quantised activations exist: the numbers are integers before scaling.
+inline bool is_quantised(Encoding encoding) {
+  return kernels::kLayouts[static_cast<int>(encoding)].values > kernels::Values::kFloat8;
+}
+
 // A view: the bytes belong to the model. The encoding is the file's; packing loses nothing.
 struct PackedMatrix {
   Encoding encoding = Encoding::kF32;
@@ -26,8 +31,7 @@ struct PackedMatrix {
   int64_t padded_columns() const;  // a multiple of 32
   int64_t block_bytes() const;     // a multiple of 64
   int64_t bytes() const { return blocks() * block_bytes(); }
-  // Whether products with quantised activations exist: the numbers are integers before scaling.
-  bool quantised() const { return layout().values > kernels::Values::kFloat8; }
+  bool quantised() const { return is_quantised(encoding); }
 };
 
 // Packs the blocks [begin, end) from the tensor that `matrix` was made for. Threads may pack

@@ -49,10 +49,12 @@ constexpr std::array<uint8_t, 2 * kLevelMax + 1> nearest_levels() {
 }
 constexpr auto kNearestLevel = nearest_levels();
 
-// The nearest whole number from -127 to 127; -127 for NaN.
+// The nearest whole number from -127 to 127, ties to even; -127 for NaN. Added to 1.5 * 2^23, a
+// small float has its whole part in the lowest bits: no call, unlike lrintf().
 int rounded(float x) {
-  if (!(x > -kLevelMax)) return -kLevelMax;
-  return static_cast<int>(std::lrintf(std::min<float>(x, kLevelMax)));
+  constexpr float kShift = 12582912;
+  const float bounded = x > -kLevelMax ? std::min<float>(x, kLevelMax) : -kLevelMax;
+  return static_cast<int>(kernels::bits_of(bounded + kShift) - kernels::bits_of(kShift));
 }
 
 int nearest_level(float x) { return kNearestLevel[rounded(x) + kLevelMax]; }
@@ -64,6 +66,19 @@ float extreme(const float* numbers) {
     if (std::fabs(numbers[i]) > std::fabs(most)) most = numbers[i];
   }
   return most;
+}
+
+// Its magnitude, for eight numbers at a time.
+float greatest_magnitude(const float* numbers) {
+  constexpr int kLanes = 8;
+  float most[kLanes] = {};
+  for (int i = 0; i < kGroup; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const float magnitude = std::fabs(numbers[i + lane]);
+      most[lane] = magnitude > most[lane] ? magnitude : most[lane];
+    }
+  }
+  return *std::max_element(most, most + kLanes);
 }
 
 float inverse(float x) { return x != 0 ? 1 / x : 0; }
@@ -137,7 +152,7 @@ void requantize_blocks(const TensorView& view, const PackedMatrix& matrix, int64
 
 void encode_q8_0(const float* numbers, int64_t count, std::byte* out) {
   for (int64_t i = 0; i < count; i += kGroup, numbers += kGroup, out += kQ8BlockBytes) {
-    const uint16_t half = to_f16(std::fabs(extreme(numbers)) / kLevelMax);
+    const uint16_t half = to_f16(greatest_magnitude(numbers) / kLevelMax);
     store_half(out, half);
     const float to_steps = inverse(from_f16(half));
     for (int j = 0; j < kGroup; ++j) {

@@ -1,32 +1,49 @@
 #include "engine/tensor/thread_pool.h"
 
-#include <hwloc.h>
-
-#include <algorithm>
+#include <chrono>
 #include <system_error>
 
 namespace hearth::engine {
 namespace {
 
-// Long enough to span the gap between two decoded tokens' passes on one device, short enough that
-// an idle model does not warm the room.
-constexpr int kSpins = 2000;
+using std::chrono::microseconds;
+using std::chrono::steady_clock;
+
+// Workers of a pass are soon there. Between passes others may need the core: long enough to span
+// the gap between two tokens' passes on one device.
+constexpr microseconds kSpinInPass{200};
+constexpr microseconds kSpinBetween{50};
+// Where there are more threads than cores, the one waited for may need this core to go on.
+constexpr microseconds kSpinCrowded{0};
+constexpr int kSpinsPerLook = 64;  // at the clock
 
 void relax() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
-  asm volatile("yield");
+  asm volatile("isb");  // waits a little, which `yield` does not on most cores
 #endif
 }
 
 // Returns once `counter` differs from `old`.
-void wait_for_change(const std::atomic<uint32_t>& counter, uint32_t old) {
-  for (int spin = 0; spin < kSpins; ++spin) {
-    if (counter.load(std::memory_order_acquire) != old) return;
+void wait_for_change(const std::atomic<uint32_t>& counter, uint32_t old, microseconds spin) {
+  const auto changed = [&] { return counter.load(std::memory_order_acquire) != old; };
+  steady_clock::time_point end{};
+  for (int i = 1; !changed(); ++i) {
     relax();
+    if (i % kSpinsPerLook != 0) continue;
+    const auto now = steady_clock::now();
+    if (i == kSpinsPerLook) end = now + spin;
+    if (now < end) continue;
+    counter.wait(old, std::memory_order_acquire);
   }
-  counter.wait(old, std::memory_order_acquire);
+}
+
+// Sequentially consistent, so that either the waiter sees the new count before it sleeps or the
+// notification sees that it sleeps.
+void advance(std::atomic<uint32_t>& counter) {
+  counter.fetch_add(1, std::memory_order_seq_cst);
+  counter.notify_all();
 }
 
 }  // namespace
@@ -35,21 +52,13 @@ Range part_of(int64_t total, int index, int count) {
   return {total * index / count, total * (index + 1) / count};
 }
 
-int physical_cores() {
-  hwloc_topology_t topology;
-  if (hwloc_topology_init(&topology) != 0) return 1;
-  hwloc_topology_set_flags(
-      topology, HWLOC_TOPOLOGY_FLAG_RESTRICT_TO_CPUBINDING | HWLOC_TOPOLOGY_FLAG_IS_THISSYSTEM);
-  int cores = 0;
-  if (hwloc_topology_load(topology) == 0) {
-    cores = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE);
-  }
-  hwloc_topology_destroy(topology);
-  return std::max(cores, 1);
-}
+void Worker::barrier() { pool_->meet(count_); }
 
-int Worker::count() const { return pool_->threads(); }
-void Worker::barrier() { pool_->meet(); }
+ThreadPool::ThreadPool(int threads) : threads_(threads), runs_(static_cast<size_t>(threads)) {
+  std::vector<Core> cores = usable_cores();
+  crowded_ = threads > static_cast<int>(cores.size());
+  if (threads > 1 && threads == static_cast<int>(cores.size())) cores_ = std::move(cores);
+}
 
 Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int threads) {
   std::unique_ptr<ThreadPool> pool(new ThreadPool(threads));
@@ -67,39 +76,43 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int threads) {
 
 ThreadPool::~ThreadPool() {
   body_ = nullptr;
-  start_.fetch_add(1, std::memory_order_release);
-  start_.notify_all();
+  start(static_cast<int>(others_.size()) + 1);
   for (std::thread& thread : others_) thread.join();
 }
 
-void ThreadPool::run(const std::function<void(Worker&)>& body) {
+void ThreadPool::run(const std::function<void(Worker&)>& body, int count) {
   body_ = &body;
-  start_.fetch_add(1, std::memory_order_release);
-  start_.notify_all();
-  Worker self(this, 0);
+  start(count);
+  if (!cores_.empty()) move_to(cores_[0]);
+  Worker self(this, 0, count_);
   body(self);
-  meet();
+  meet(count_);
+}
+
+void ThreadPool::start(int count) {
+  count_ = count;
+  for (int i = 1; i < count; ++i) advance(runs_[i].value);
 }
 
 void ThreadPool::serve(int index) {
-  Worker self(this, index);
+  if (!cores_.empty()) pin_to(cores_[index]);
   for (uint32_t run = 0;; ++run) {
-    wait_for_change(start_, run);
+    wait_for_change(runs_[index].value, run, crowded_ ? kSpinCrowded : kSpinBetween);
     if (body_ == nullptr) return;
+    Worker self(this, index, count_);
     (*body_)(self);
-    meet();
+    meet(self.count());
   }
 }
 
-void ThreadPool::meet() {
-  if (threads_ == 1) return;
-  const uint32_t generation = generation_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
-    arrived_.store(0, std::memory_order_relaxed);
-    generation_.store(generation + 1, std::memory_order_release);
-    generation_.notify_all();
+void ThreadPool::meet(int count) {
+  if (count == 1) return;
+  const uint32_t generation = generation_.value.load(std::memory_order_relaxed);
+  if (arrived_.value.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint32_t>(count)) {
+    arrived_.value.store(0, std::memory_order_relaxed);
+    advance(generation_.value);
   } else {
-    wait_for_change(generation_, generation);
+    wait_for_change(generation_.value, generation, crowded_ ? kSpinCrowded : kSpinInPass);
   }
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/tensor/cores.h"
 
 namespace hearth::engine {
 
@@ -21,55 +23,69 @@ struct Range {
 // The `index`-th of `count` nearly equal consecutive parts of [0, total).
 Range part_of(int64_t total, int index, int count);
 
-// Cores that this process may run on, SMT siblings counted once; at least 1.
-int physical_cores();
-
 class ThreadPool;
 
-// One thread's view of a pass that all threads run together.
+// One thread's view of a pass that several threads run together.
 class Worker {
  public:
   int index() const { return index_; }
-  int count() const;
+  // Threads that run the pass.
+  int count() const { return count_; }
   // This thread's part of [0, total).
-  Range part(int64_t total) const { return part_of(total, index_, count()); }
-  // Returns once every worker has called it; writes before it are seen after it by all.
+  Range part(int64_t total) const { return part_of(total, index_, count_); }
+  // Returns once every worker of the pass has called it; writes before it are seen after it by all.
   void barrier();
 
  private:
   friend class ThreadPool;
-  Worker(ThreadPool* pool, int index) : pool_(pool), index_(index) {}
+  Worker(ThreadPool* pool, int index, int count) : pool_(pool), index_(index), count_(count) {}
 
   ThreadPool* pool_;
   int index_;
+  int count_;
 };
 
-// A waiting thread spins for some microseconds and then sleeps, so that an idle model uses no CPU.
+// A waiting thread spins for a while and then sleeps, so that an idle model uses no CPU. A pool
+// with a thread for every physical core pins its own threads, each to a core, and run() moves the
+// calling one to the core that is left; the caller's affinity is its own and stays as it is.
+// Smaller pools run wherever the system puts them, because several may share the machine.
 // Not thread-safe: one thread calls run().
 class ThreadPool {
  public:
-  // REQUIRES: threads >= 1. kResourceExhausted if the system refuses a thread.
+  static constexpr int kThreadsMax = 1024;
+
+  // REQUIRES: 1 <= threads <= kThreadsMax. kResourceExhausted if the system refuses a thread.
   static Result<std::unique_ptr<ThreadPool>> create(int threads);
   ~ThreadPool();
 
   int threads() const { return threads_; }
 
-  // Runs `body` once on every thread, the calling one included as worker 0, and returns when all
-  // have. Every worker must pass the same barriers.
-  void run(const std::function<void(Worker&)>& body);
+  // Runs `body` once on `count` threads, the calling one included as worker 0, and returns when all
+  // have. Every worker must pass the same barriers. REQUIRES: 1 <= count <= threads().
+  void run(const std::function<void(Worker&)>& body, int count);
+  void run(const std::function<void(Worker&)>& body) { run(body, threads_); }
 
  private:
   friend class Worker;
-  explicit ThreadPool(int threads) : threads_(threads) {}
+  // Cores exchange one or two lines of 64 bytes.
+  struct alignas(128) Counter {
+    std::atomic<uint32_t> value{0};
+  };
+
+  explicit ThreadPool(int threads);
   void serve(int index);
-  void meet();
+  void start(int count);
+  void meet(int count);
 
   const int threads_;
+  bool crowded_ = false;     // more threads than cores
+  std::vector<Core> cores_;  // of each worker; empty: not pinned
   std::vector<std::thread> others_;
   const std::function<void(Worker&)>* body_ = nullptr;  // null: stop
-  alignas(64) std::atomic<uint32_t> start_{0};          // counts runs
-  alignas(64) std::atomic<uint32_t> generation_{0};     // counts barriers
-  alignas(64) std::atomic<int> arrived_{0};             // workers at the present barrier
+  int count_ = 1;                                       // workers of the present run
+  std::vector<Counter> runs_;                           // that each worker was to take part in
+  Counter arrived_;                                     // workers at the present barrier
+  Counter generation_;                                  // counts barriers
 };
 
 }  // namespace hearth::engine

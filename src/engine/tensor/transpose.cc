@@ -1,19 +1,57 @@
 #include "engine/tensor/transpose.h"
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
-#include "engine/kernels/layout.h"
-#include "engine/kernels/numbers.h"
 #include "engine/tensor/decode.h"
+#include "engine/tensor/file_blocks.h"
 
 namespace hearth::engine {
+namespace {
 
 using kernels::kBlockRows;
+using kernels::kGroup;
+
+// Where column k of a block begins, and how far apart its lanes are.
+struct Column {
+  int64_t at;
+  int64_t stride;
+};
+Column column_of(Encoding encoding, int64_t k) {
+  switch (encoding) {
+    case Encoding::kF16:
+      return {k * kBlockRows * 2, 2};
+    case Encoding::kBF16:
+      return {k / 2 * kBlockRows * 4 + k % 2 * 2, 4};
+    default:
+      return {k * kBlockRows * 4, 4};
+  }
+}
+
+// Up to kGroup of the file's rows, as numbers of type T, to the columns from k on.
+template <class T>
+void pack_columns(const std::byte* const* rows, int count, const Choice& outputs,
+                  const PackedMatrix& matrix, int64_t k) {
+  for (int64_t row = 0; row < matrix.rows; row += kBlockRows) {
+    std::byte* block = matrix.data + row / kBlockRows * matrix.block_bytes();
+    const int64_t lanes = std::min<int64_t>(kBlockRows, matrix.rows - row);
+    for (int i = 0; i < count; ++i) {
+      const Column column = column_of(matrix.encoding, k + i);
+      const std::byte* from = rows[i] + (outputs.first + row * outputs.step) * sizeof(T);
+      for (int64_t lane = 0; lane < lanes; ++lane) {
+        std::memcpy(block + column.at + lane * column.stride,
+                    from + lane * outputs.step * sizeof(T), sizeof(T));
+      }
+    }
+  }
+}
+
+}  // namespace
 
 PackedMatrix transposed_geometry(const TensorView& view, const Choice& outputs) {
   PackedMatrix matrix;
-  matrix.encoding = view.encoding == Encoding::kBF16 ? Encoding::kBF16 : Encoding::kF32;
+  matrix.encoding = view.encoding <= Encoding::kBF16 ? view.encoding : Encoding::kF32;
   matrix.rows = outputs.count;
   matrix.columns = view.rows;
   return matrix;
@@ -21,20 +59,21 @@ PackedMatrix transposed_geometry(const TensorView& view, const Choice& outputs) 
 
 void pack_transposed(const TensorView& view, const Choice& outputs, const PackedMatrix& matrix,
                      int64_t begin, int64_t end) {
-  std::vector<float> numbers(view.columns);
-  for (int64_t k = begin; k < end; ++k) {
-    decode_row(view, k, numbers.data());
-    for (int64_t row = 0; row < matrix.rows; ++row) {
-      std::byte* block = matrix.data + row / kBlockRows * matrix.block_bytes();
-      const int64_t lane = row % kBlockRows;
-      const float number = numbers[outputs.first + row * outputs.step];
-      if (matrix.encoding == Encoding::kBF16) {
-        const uint16_t half = kernels::to_bf16(number);
-        std::memcpy(block + (k / 2 * kBlockRows + lane) * 4 + k % 2 * 2, &half, sizeof half);
-      } else {
-        std::memcpy(block + (k * kBlockRows + lane) * 4, &number, sizeof number);
-      }
+  const bool decodes = view.encoding != matrix.encoding;
+  std::vector<float> numbers(decodes ? kGroup * view.columns : 0);
+  for (int64_t k = begin; k < end; k += kGroup) {
+    const int count = static_cast<int>(std::min<int64_t>(kGroup, end - k));
+    const std::byte* rows[kGroup];
+    for (int i = 0; i < count; ++i) {
+      rows[i] = file_row(view, k + i);
+      if (!decodes) continue;
+      float* row = numbers.data() + i * view.columns;
+      decode_row(view, k + i, row);
+      rows[i] = reinterpret_cast<const std::byte*>(row);
     }
+    const bool halves = matrix.encoding != Encoding::kF32;
+    const auto pack = halves ? pack_columns<uint16_t> : pack_columns<uint32_t>;
+    pack(rows, count, outputs, matrix, k);
   }
 }
 

@@ -16,8 +16,8 @@ struct Choice {
   int64_t run = 1;  // of rows; columns have no runs
 };
 
-// The geometry of the view's columns `outputs` as rows, with no data yet: BF16 if the view is, else
-// F32, so that nothing is lost.
+// The geometry of the view's columns `outputs` as rows, with no data yet. Floats stay what they
+// are; what has scales along its rows becomes F32, so that nothing is lost.
 PackedMatrix transposed_geometry(const TensorView& view, const Choice& outputs);
 
 // Packs the view's rows [begin, end), which are the matrix's columns. Threads may pack different

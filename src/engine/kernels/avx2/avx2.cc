@@ -1,14 +1,11 @@
 // The generic kernels, compiled for one instruction set (flags: src/engine/CMakeLists.txt).
-// 16 registers: tiles of up to 4 rows.
-#define HEARTH_TALL_TILES 0
-
 #include "engine/kernels/avx2/simd.h"
 
 // Each builds on those before it.
 #include "engine/kernels/generic/rows.h"
 
-#include "engine/kernels/generic/attention.h"
 #include "engine/kernels/generic/delta_rule.h"
+#include "engine/kernels/generic/peak.h"
 #include "engine/kernels/tables.h"
 
 namespace hearth::engine::kernels {
@@ -28,9 +25,9 @@ const Kernels kAvx2Kernels = {
     .swiglu_oss = swiglu_oss,
     .add = add_rows,
     .delta_rule = delta_rule,
-    .to_q16 = to_q16,
-    .attention_f32 = attention<PageF32>,
-    .attention_q16 = attention<PageQ16>,
+    .attention = &kAvx2AttentionKernels,
+    .peak_float = peak_float,
+    .peak_quantised = peak_quantised,
 };
 
 }  // namespace hearth::engine::kernels

@@ -32,7 +32,9 @@ constexpr bool kFloatPairs = false;
 constexpr int kQuantRows = 4;
 constexpr int kPanelRows = 4;
 constexpr int kPanelBlocks = 1;
-constexpr int kQueryRows = 3;
+// Rows of pairs times vectors of pairs that attention multiplies at once.
+constexpr int kPairRows = 4;
+constexpr int kPairVectors = 1;
 
 // All ones in the first n of lanes `from` .. `from` + 7.
 HEARTH_SIMD __m256i first_lanes(int64_t n, int from) {
@@ -158,6 +160,23 @@ HEARTH_SIMD int reduce_add(I32x16 x) {
 }
 HEARTH_SIMD void prefetch(const std::byte* p) { _mm_prefetch(p, _MM_HINT_T0); }
 
+// Pairs of 16-bit integers: one for all lanes; 16 of them from 32 signed bytes; sum + the dot
+// product of each lane's pairs.
+HEARTH_SIMD I32x16 set1_pair(const int16_t* pair) {
+  int32_t both;
+  __builtin_memcpy(&both, pair, sizeof both);
+  const __m256i all = _mm256_set1_epi32(both);
+  return {all, all};
+}
+HEARTH_SIMD I32x16 load_i8_pairs(const std::byte* p) {
+  const auto* at = reinterpret_cast<const __m128i*>(p);
+  return {_mm256_cvtepi8_epi16(_mm_loadu_si128(at)), _mm256_cvtepi8_epi16(_mm_loadu_si128(at + 1))};
+}
+HEARTH_SIMD I32x16 dot_pairs(I32x16 sum, I32x16 x, I32x16 y) {
+  return {_mm256_add_epi32(sum.a, _mm256_madd_epi16(x.a, y.a)),
+          _mm256_add_epi32(sum.b, _mm256_madd_epi16(x.b, y.b))};
+}
+
 // 16 bytes, signed and unsigned
 HEARTH_SIMD I32x16 load_i8(const std::byte* p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
@@ -197,12 +216,7 @@ HEARTH_SIMD I32x16 lookup(const uint8_t (&table)[16], I32x16 x) {
       _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
   return {_mm256_shuffle_epi8(entries, x.a), _mm256_shuffle_epi8(entries, x.b)};
 }
-// 16 signed 16-bit integers; stored ones are clamped to their range.
-HEARTH_SIMD F32x16 load_int16(const std::byte* p) {
-  const auto* at = reinterpret_cast<const __m128i*>(p);
-  return to_float(I32x16{_mm256_cvtepi16_epi32(_mm_loadu_si128(at)),
-                         _mm256_cvtepi16_epi32(_mm_loadu_si128(at + 1))});
-}
+// 16 signed 16-bit integers, clamped to their range
 HEARTH_SIMD void store_int16(int16_t* p, I32x16 x) {
   const __m256i packed = _mm256_packs_epi32(x.a, x.b);  // in 128-bit lanes
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xd8));
@@ -242,6 +256,9 @@ HEARTH_SIMD void store_quads(std::byte* p, int64_t stride, I32x16 q) {
 struct DotWeights {
   __m256i even_a, odd_a, even_b, odd_b;
 };
+// Nothing is taken off the bytes, the largest of which is kMax.
+constexpr int dot_taken_off(int) { return 0; }
+template <int kMax>
 HEARTH_SIMD DotWeights dot_weights(I32x16 bytes) {
   const __m256i even = _mm256_set1_epi16(255);
   return {_mm256_and_si256(bytes.a, even), _mm256_srli_epi16(bytes.a, 8),

@@ -28,9 +28,11 @@ struct I32x16 {
 constexpr int kFloatRows = 8;
 constexpr bool kFloatPairs = true;  // of blocks, for as many rows
 constexpr int kQuantRows = 8;
-constexpr int kQueryRows = 8;
 constexpr int kPanelRows = 8;
 constexpr int kPanelBlocks = 2;
+// Rows of pairs times vectors of pairs that attention multiplies at once.
+constexpr int kPairRows = 8;
+constexpr int kPairVectors = 2;
 
 HEARTH_SIMD __mmask16 first_lanes(int64_t n) {
   return static_cast<__mmask16>(n >= 16 ? 0xffff : (1 << n) - 1);
@@ -94,6 +96,22 @@ HEARTH_SIMD I32x16 add(I32x16 a, I32x16 b) { return {_mm512_add_epi32(a.v, b.v)}
 HEARTH_SIMD int reduce_add(I32x16 a) { return _mm512_reduce_add_epi32(a.v); }
 HEARTH_SIMD void prefetch(const std::byte* p) { _mm_prefetch(p, _MM_HINT_T0); }
 
+// Pairs of 16-bit integers: one for all lanes; 16 of them from 32 signed bytes; sum + the dot
+// product of each lane's pairs.
+HEARTH_SIMD I32x16 set1_pair(const int16_t* pair) {
+  int32_t both;
+  __builtin_memcpy(&both, pair, sizeof both);
+  return {_mm512_set1_epi32(both)};
+}
+HEARTH_SIMD I32x16 load_i8_pairs(const std::byte* p) {
+  return {_mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+HEARTH_SIMD I32x16 dot_pairs(I32x16 sum, I32x16 a, I32x16 b) {
+  // Around the intrinsic GCC 12 copies the sum twice.
+  asm("vpdpwssd %2, %1, %0" : "+v"(sum.v) : "v"(a.v), "v"(b.v));
+  return sum;
+}
+
 // 16 bytes, signed and unsigned
 HEARTH_SIMD I32x16 load_i8(const std::byte* p) {
   return {_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
@@ -125,11 +143,7 @@ HEARTH_SIMD I32x16 lookup(const uint8_t (&table)[16], I32x16 x) {
   const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
   return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), x.v)};
 }
-// 16 signed 16-bit integers; stored ones are clamped to their range.
-HEARTH_SIMD F32x16 load_int16(const std::byte* p) {
-  return to_float(
-      I32x16{_mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))});
-}
+// 16 signed 16-bit integers, clamped to their range
 HEARTH_SIMD void store_int16(int16_t* p, I32x16 x) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(x.v));
 }
@@ -161,7 +175,12 @@ HEARTH_SIMD void store_quads(std::byte* p, int64_t stride, I32x16 q) {
 
 // Dot products of unsigned weight bytes and quantised activations, four columns at a time.
 using DotWeights = __m512i;
-HEARTH_SIMD DotWeights dot_weights(I32x16 bytes) { return bytes.v; }
+// Nothing is taken off the bytes, the largest of which is kMax.
+constexpr int dot_taken_off(int) { return 0; }
+template <int kMax>
+HEARTH_SIMD DotWeights dot_weights(I32x16 bytes) {
+  return bytes.v;
+}
 // In two sweeps over the quads of a unit of columns, of the high bytes and then of the low ones;
 constexpr int kDotSweeps = 2;
 using DotActivations = __m512i;

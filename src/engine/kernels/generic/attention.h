@@ -1,203 +1,448 @@
-// Attention over a paged cache with an online softmax (Milakov, Gimelshein: "Online normalizer
-// calculation for softmax", https://arxiv.org/abs/1805.02867): page by page, 32 scores a query,
-// then the output is rescaled to the new maximum and the page's values are added. Lanes are tokens
-// for the scores and dimensions for the values. Over simd.h and generic/rows.h, included first.
+// Attention of a tile of queries over a paged cache (kv_layout.h), over simd.h, included first.
+// Tokens are taken in blocks of some pages: the scores of a block for all queries, then a softmax
+// with the block's own maximum, then the weighted sum of its values, which is added to what went
+// before as online softmaxes do (Milakov, Gimelshein, https://arxiv.org/abs/1805.02867). Spans of
+// tokens are summed up apart and added in order, so that different workers may take them (flash
+// decoding, https://arxiv.org/abs/2307.08691).
+//
+// What a query receives depends on its own tokens alone: not on the tile, nor on who did the spans.
 #pragma once
 
-#include "engine/kernels/kernels.h"
+#include <utility>
+
+#include "engine/kernels/generic/kv_pages.h"
 
 namespace hearth::engine::kernels::HEARTH_ISA_NAMESPACE {
 namespace {
 
-// How numbers come out of each kind of page; `scales` points to those of 16 tokens.
-struct PageF32 {
-  static constexpr int kBytes = 4;
-  HEARTH_SIMD F32x16 load(const std::byte* at) {
-    return HEARTH_ISA_NAMESPACE::load(reinterpret_cast<const float*>(at));
+constexpr int kBlockTokens = kAttentionBlock;
+constexpr float kLog2E = 1.44269504f;  // scores are made exponents of 2
+
+// kRows rows of number pairs times kVectors vectors of partners, summed over steps. Row i's pair of
+// step s is at a[i * a_row + s * a_step].
+template <class Page, int kRows, int kVectors>
+struct Products {
+  using Number = typename Page::Number;
+  typename Page::Sum sums[kRows][kVectors];
+
+  HEARTH_INLINE void start() {
+    for (auto& row : sums) {
+      for (auto& sum : row) sum = Page::start();
+    }
   }
-  HEARTH_SIMD F32x16 scaled(F32x16 x, const std::byte*) { return x; }
-};
-struct PageQ16 {
-  static constexpr int kBytes = 2;
-  HEARTH_SIMD F32x16 load(const std::byte* at) { return load_int16(at); }
-  HEARTH_SIMD F32x16 scaled(F32x16 x, const std::byte* scales) {
-    return mul(x, HEARTH_ISA_NAMESPACE::load(reinterpret_cast<const float*>(scales)));
+  template <bool kHalf>
+  HEARTH_INLINE void step(const std::byte* b, const Strides& strides, const Number* a, int a_row) {
+    typename Page::Vector x[kVectors];
+    for (int v = 0; v < kVectors; ++v) x[v] = Page::load(b + v * strides.vector, strides.step);
+    for (int i = 0; i < kRows; ++i) {
+      const auto pair = Page::broadcast(a + i * a_row);
+      for (int v = 0; v < kVectors; ++v) {
+        sums[i][v] =
+            kHalf ? Page::half_step(sums[i][v], x[v], pair) : Page::step(sums[i][v], x[v], pair);
+      }
+    }
+  }
+  HEARTH_INLINE void add(const std::byte* b, const Strides& strides, int steps, const Number* a,
+                         int a_row, int a_step) {
+    for (int s = 0; s < steps; ++s, b += strides.step, a += a_step) {
+      step<false>(b, strides, a, a_row);
+    }
   }
 };
 
-// What a group of kRows queries carries from page to page.
-template <int kRows>
-struct AttentionState {
-  float queries[kHeadDimMax * kRows];  // [D][kRows], scaled
-  float sums[kHeadDimMax * kRows];     // [D/16][kRows][16], of values
-  float weights[kPageTokens * kRows];  // [32][kRows], exp(score - max), times the values' scales
-  float max[kRows];
-  float total[kRows];  // of weights
-  float keep[kRows];   // what rescales the sums
+// What queries [first, first + rows) of a tile see together.
+struct Panel {
+  int first = 0;
+  int rows = 0;
+  int earliest = 0;
+  int longest = 0;
 };
 
-// Scores of 16 tokens for kRows queries.
-template <class Page, int kRows>
-HEARTH_SIMD void scores_of_half(const std::byte* half, int key_dim, const float* queries,
-                                F32x16 (&scores)[kRows]) {
-  F32x16 odd_scores[kRows];
-  for (int i = 0; i < kRows; ++i) scores[i] = odd_scores[i] = zero();
-  for (int pair = 0; pair < key_dim / 2; ++pair) {
-    const std::byte* keys = half + pair * 32 * Page::kBytes;
-    const F32x16 even = Page::load(keys);
-    const F32x16 odd = Page::load(keys + 16 * Page::kBytes);
-    const float* q = queries + pair * 2 * kRows;
-    for (int i = 0; i < kRows; ++i) scores[i] = fma(even, set1(q[i]), scores[i]);
-    for (int i = 0; i < kRows; ++i) odd_scores[i] = fma(odd, set1(q[kRows + i]), odd_scores[i]);
-  }
-  for (int i = 0; i < kRows; ++i) scores[i] = add(scores[i], odd_scores[i]);
-}
-
-// What a query sees of a page: the tokens [begin, end) of it.
-struct Visible {
+// The part [begin, end) of 0 .. size - 1.
+struct Part {
   int begin = 0;
   int end = 0;
 };
-
-// x in the lanes that are tokens [half, half + 16) of `visible`, else y.
-HEARTH_SIMD F32x16 merge_visible(F32x16 x, F32x16 y, Visible visible, int half) {
-  const int begin = visible.begin < half        ? 0
-                    : visible.begin - half < 16 ? visible.begin - half
-                                                : 16;
-  const int end = visible.end < half ? 0 : visible.end - half < 16 ? visible.end - half : 16;
-  return merge_first(y, merge_first(x, y, end), begin);
+// Of the tokens [start, length), those among `size` from `begin` on.
+HEARTH_SIMD Part part_within(int start, int length, int begin, int size) {
+  const auto clamp = [&](int at) { return at < begin ? 0 : at - begin > size ? size : at - begin; };
+  return {clamp(start), clamp(length)};
 }
 
-// Turns a page's scores into weights. A query that sees none of the page keeps its state bit for
-// bit.
-template <class Page, int kRows>
-HEARTH_SIMD void weigh_page(const std::byte* page, int key_dim, int width,
-                            const Visible (&visible)[kRows], AttentionState<kRows>& state) {
-  const std::byte* scales = page + int64_t{kPageTokens} * (key_dim + width) * Page::kBytes;
-  const F32x16 hidden = set1(-__builtin_inff());
-  F32x16 low[kRows];
-  F32x16 high[kRows];
-  scores_of_half<Page, kRows>(page, key_dim, state.queries, low);
-  scores_of_half<Page, kRows>(page + key_dim * 16 * Page::kBytes, key_dim, state.queries, high);
-  for (int i = 0; i < kRows; ++i) {
-    float weights[kPageTokens] = {};
-    state.keep[i] = 1;
-    if (visible[i].begin < visible[i].end) {
-      const F32x16 a = merge_visible(Page::scaled(low[i], scales), hidden, visible[i], 0);
-      const F32x16 b = merge_visible(Page::scaled(high[i], scales + 64), hidden, visible[i], 16);
-      const float page_max = reduce_max(max(a, b));
-      const float new_max = page_max > state.max[i] ? page_max : state.max[i];
-      const F32x16 wa = merge_visible(exp(sub(a, set1(new_max))), zero(), visible[i], 0);
-      const F32x16 wb = merge_visible(exp(sub(b, set1(new_max))), zero(), visible[i], 16);
-      float keep[16];
-      store(keep, exp(set1(state.max[i] - new_max)));
-      state.keep[i] = keep[0];
-      state.total[i] = state.total[i] * keep[0] + reduce_add(add(wa, wb));
-      state.max[i] = new_max;
-      store(weights, merge_visible(Page::scaled(wa, scales + 128), zero(), visible[i], 0));
-      store(weights + 16, merge_visible(Page::scaled(wb, scales + 192), zero(), visible[i], 16));
-    }
-    for (int t = 0; t < kPageTokens; ++t) state.weights[t * kRows + i] = weights[t];
+// Lanes `part` of the vector that starts at `lane` from x, the others from y.
+HEARTH_SIMD F32x16 merge_part(F32x16 x, F32x16 y, Part part, int lane) {
+  if (part.begin <= lane && part.end >= lane + 16) return x;
+  const auto clamp = [&](int at) { return at < lane ? 0 : at - lane > 16 ? 16 : at - lane; };
+  return merge_first(y, merge_first(x, y, clamp(part.end)), clamp(part.begin));
+}
+
+// What a query has gathered from some tokens: weighted values [width], the largest score and the
+// sum of weights 2^(score - largest), in every lane.
+struct Gathered {
+  float* values;
+  float* state;  // [2][16]
+
+  HEARTH_INLINE F32x16 largest() const { return load(state); }
+  HEARTH_INLINE F32x16 total() const { return load(state + 16); }
+  HEARTH_INLINE void set(F32x16 largest, F32x16 total) const {
+    store(state, largest);
+    store(state + 16, total);
+  }
+};
+HEARTH_SIMD Gathered gathered_at(float* record, int64_t width) { return {record, record + width}; }
+
+// Adds what a later span gave, unless the query sees nothing of it.
+HEARTH_SIMD void add_span(const Gathered& all, const Gathered& span, int64_t width) {
+  if (span.state[16] == 0) return;
+  const F32x16 largest = max(all.largest(), span.largest());
+  const F32x16 keep = exp2_below_one(sub(all.largest(), largest));
+  const F32x16 factor = exp2_below_one(sub(span.largest(), largest));
+  all.set(largest, fma(span.total(), factor, mul(all.total(), keep)));
+  for (int64_t d = 0; d < width; d += 16) {
+    store(all.values + d, fma(load(span.values + d), factor, mul(load(all.values + d), keep)));
   }
 }
 
-// Adds the values of the page's first `tokens` tokens, weighted.
-template <class Page, int kRows>
-HEARTH_SIMD void add_values(const std::byte* values, int width, int tokens,
-                            AttentionState<kRows>& state) {
-  for (int d = 0; d < width / 16; ++d) {
-    float* sums = state.sums + d * kRows * 16;
-    F32x16 even_sums[kRows];
-    F32x16 odd_sums[kRows];
-    for (int i = 0; i < kRows; ++i) {
-      even_sums[i] = mul(load(sums + i * 16), set1(state.keep[i]));
-      odd_sums[i] = zero();
-    }
-    const std::byte* column = values + d * 16 * Page::kBytes;
-    const float* w = state.weights;
-    for (int pair = 0; pair < tokens / 2; ++pair, w += 2 * kRows) {
-      const F32x16 even = Page::load(column);
-      const F32x16 odd = Page::load(column + width * Page::kBytes);
-      column += 2 * width * Page::kBytes;
-      for (int i = 0; i < kRows; ++i) even_sums[i] = fma(even, set1(w[i]), even_sums[i]);
-      for (int i = 0; i < kRows; ++i) odd_sums[i] = fma(odd, set1(w[kRows + i]), odd_sums[i]);
-    }
-    if (tokens % 2 != 0) {
-      const F32x16 even = Page::load(column);
-      for (int i = 0; i < kRows; ++i) even_sums[i] = fma(even, set1(w[i]), even_sums[i]);
-    }
-    for (int i = 0; i < kRows; ++i) store(sums + i * 16, add(even_sums[i], odd_sums[i]));
-  }
+HEARTH_SIMD void start_gathering(const Gathered& all, const float* sink, int64_t width) {
+  for (int64_t d = 0; d < width; d += 16) store(all.values + d, zero());
+  all.set(set1(sink == nullptr ? -__builtin_inff() : *sink * kLog2E),
+          set1(sink == nullptr ? 0 : 1));
 }
 
-template <class Page, int kRows>
-HEARTH_SIMD void start(const AttentionArgs& args, int first, int width,
-                       AttentionState<kRows>& state) {
-  for (int i = 0; i < kRows; ++i) {
-    const float* query = args.queries[first + i];
-    for (int d = 0; d < args.key_dim; ++d) state.queries[d * kRows + i] = query[d] * args.scale;
-    for (int d = 0; d < width; d += 16) store(state.sums + d * kRows + i * 16, zero());
-    state.max[i] = args.sinks == nullptr ? -__builtin_inff() : args.sinks[first + i];
-    state.total[i] = args.sinks == nullptr ? 0 : 1;
-  }
-}
-
-// Where a position lies in the page of 32 tokens that starts at `begin`.
-HEARTH_SIMD int in_page(int position, int begin) {
-  const int offset = position - begin;
-  return offset < 0 ? 0 : offset < kPageTokens ? offset : kPageTokens;
-}
-
-template <class Page, int kRows>
-void attend(const AttentionArgs& args, int first) {
-  const int width = static_cast<int>(round_up(args.value_dim, 16));
-  AttentionState<kRows> state;
-  start<Page, kRows>(args, first, width, state);
-  int earliest = args.starts[first];
-  int longest = 0;
-  for (int i = first; i < first + kRows; ++i) {
-    earliest = args.starts[i] < earliest ? args.starts[i] : earliest;
-    longest = args.lengths[i] > longest ? args.lengths[i] : longest;
-  }
-  for (int begin = earliest / kPageTokens * kPageTokens; begin < longest; begin += kPageTokens) {
-    const std::byte* page = args.pool + args.table[begin / kPageTokens] * args.page_bytes;
-    Visible visible[kRows];
-    for (int i = 0; i < kRows; ++i) {
-      visible[i] = {in_page(args.starts[first + i], begin),
-                    in_page(args.lengths[first + i], begin)};
-    }
-    const int tokens = longest - begin < kPageTokens ? longest - begin : kPageTokens;
-    weigh_page<Page, kRows>(page, args.key_dim, width, visible, state);
-    add_values<Page, kRows>(page + int64_t{kPageTokens} * args.key_dim * Page::kBytes, width,
-                            tokens, state);
-  }
-  for (int i = 0; i < kRows; ++i) {
-    const F32x16 total = set1(state.total[i]);
-    float* out = args.outputs[first + i];
-    for (int d = 0; d < args.value_dim; d += 16) {
-      store_at(out, d, args.value_dim, div(load(state.sums + d * kRows + i * 16), total));
-    }
+HEARTH_SIMD void finish_gathering(const Gathered& all, int value_dim, float* out) {
+  for (int d = 0; d < value_dim; d += 16) {
+    store_at(out, d, value_dim, div(load(all.values + d), all.total()));
   }
 }
 
 template <class Page>
-void attention(const AttentionArgs& args) {
-  static void (*const kAttend[])(const AttentionArgs&, int) = {
-    attend<Page, 1>,
-    attend<Page, 2>,
-    attend<Page, 3>,
-#if HEARTH_TALL_TILES
-    attend<Page, 4>,
-    attend<Page, 5>,
-    attend<Page, 6>,
-    attend<Page, 7>,
-    attend<Page, 8>,
-#endif
-  };
-  for (int first = 0; first < args.count; first += kQueryRows) {
-    const int n = args.count - first < kQueryRows ? args.count - first : kQueryRows;
-    kAttend[n - 1](args, first);
+class Tile {
+ public:
+  using Number = typename Page::Number;
+
+  explicit Tile(const AttentionArgs& args)
+      : args_(args), width_(kv_width(args.head)), record_(kv_record_floats(args.head)) {
+    float* at = args.scratch;
+    queries_ = reinterpret_cast<Number*>(at);
+    at += int64_t{kTileQueries} * args.head.key_dim;
+    scores_ = at;
+    at += kTileQueries * kScoresRow;
+    whole_ = at;
+    at += kTileQueries * record_;
+    span_ = at;
+    at += kTileQueries * record_;
+    values_ = reinterpret_cast<std::byte*>(at);
+    for (int first = 0; first < args.count; first += Page::kRows) add_panel(first);
   }
+
+  // Everything that the queries see.
+  void attend() {
+    Part seen = {args_.starts[0], args_.lengths[0]};
+    for (const Panel* panel = panels_; panel < panels_ + panel_count_; ++panel) {
+      seen.begin = panel->earliest < seen.begin ? panel->earliest : seen.begin;
+      seen.end = panel->longest > seen.end ? panel->longest : seen.end;
+    }
+    for (int i = 0; i < args_.count; ++i) {
+      start_gathering(whole(i), args_.sinks == nullptr ? nullptr : args_.sinks + i, width_);
+    }
+    for (int begin = seen.begin / kSpanTokens * kSpanTokens; begin < seen.end;
+         begin += kSpanTokens) {
+      attend_span(begin, span_);
+      for (int i = 0; i < args_.count; ++i) {
+        add_span(whole(i), gathered_at(span_ + i * record_, width_), width_);
+      }
+    }
+    for (int i = 0; i < args_.count; ++i) {
+      finish_gathering(whole(i), args_.head.value_dim, args_.outputs[i]);
+    }
+  }
+
+  // What they see of the span that begins at this token, into records [count].
+  void attend_span(int begin, float* records) {
+    for (int i = 0; i < args_.count; ++i) {
+      start_gathering(gathered_at(records + i * record_, width_), nullptr, width_);
+    }
+    for (int block = begin; block < begin + kSpanTokens; block += kBlockTokens) {
+      attend_block(block, records);
+    }
+  }
+
+ private:
+  static constexpr bool kScaled = Page::kFormat.largest != 0;
+  // Floats from a query's scores to the next one's, not a multiple of the caches' sets; numbers
+  // from its weights, which take the scores' place.
+  static constexpr int kScoresRow = kBlockTokens + 16;
+  static constexpr int kWeightsRow = kScoresRow * int{sizeof(float)} / int{sizeof(Number)};
+
+  Gathered whole(int i) const { return gathered_at(whole_ + i * record_, width_); }
+  const std::byte* page_at(int token) const {
+    return args_.pool + args_.table[token / kPageTokens] * args_.page_bytes;
+  }
+
+  // Queries lie [panel][key_dim / 2][rows][2].
+  void add_panel(int first) {
+    Panel& panel = panels_[panel_count_++];
+    const int rows = args_.count - first < Page::kRows ? args_.count - first : Page::kRows;
+    panel = {first, rows, args_.starts[first], args_.lengths[first]};
+    Number* to = queries_ + int64_t{first} * args_.head.key_dim;
+    for (int i = 0; i < rows; ++i) {
+      const int start = args_.starts[first + i];
+      const int length = args_.lengths[first + i];
+      panel.earliest = start < panel.earliest ? start : panel.earliest;
+      panel.longest = length > panel.longest ? length : panel.longest;
+      Number numbers[kHeadDimMax];
+      query_scales_[first + i] =
+          kLog2E * args_.scale * narrow_query(args_.queries[first + i], numbers);
+      for (int d = 0; d < args_.head.key_dim; ++d) {
+        to[(d / 2 * rows + i) * 2 + d % 2] = numbers[d];
+      }
+    }
+  }
+  float narrow_query(const float* query, Number* numbers) const {
+    if constexpr (kScaled) {
+      return quantise(query, args_.head.key_dim, 32767, kKvNormMax, numbers);
+    } else {
+      for (int d = 0; d < args_.head.key_dim; ++d) numbers[d] = query[d];
+      return 1;
+    }
+  }
+
+  void attend_block(int begin, float* records) {
+    Part seen = {kBlockTokens, 0};  // by any query
+    for (int p = 0; p < panel_count_; ++p) {
+      const Part part = part_within(panels_[p].earliest, panels_[p].longest, begin, kBlockTokens);
+      if (part.begin >= part.end) continue;
+      seen.begin = part.begin < seen.begin ? part.begin : seen.begin;
+      seen.end = part.end > seen.end ? part.end : seen.end;
+    }
+    if (seen.begin >= seen.end) return;
+    for (int page = seen.begin / kPageTokens; page * kPageTokens < seen.end; ++page) {
+      pages_[page] = page_at(begin + page * kPageTokens);
+      if constexpr (kScaled) copy_scales(page);
+      for (int p = 0; p < panel_count_; ++p) {
+        const int token = begin + page * kPageTokens;
+        if (panels_[p].earliest >= token + kPageTokens || panels_[p].longest <= token) continue;
+        kScorePage[panels_[p].rows - 1](*this, panels_[p], page);
+      }
+      if (args_.head.shared) copy_values(page);
+    }
+    for (int i = 0; i < args_.count; ++i) {
+      weigh(i, begin, gathered_at(records + i * record_, width_));
+    }
+    for (int64_t d = 0; d < width_; d += 16 * kPairVectors) {
+      const bool wide = width_ - d >= 16 * kPairVectors;
+      for (int p = 0; p < panel_count_; ++p) {
+        const Panel& panel = panels_[p];
+        const Part part = part_within(panel.earliest, panel.longest, begin, kBlockTokens);
+        if (part.begin >= part.end) continue;
+        const auto* add = wide ? kAddValues : kAddLastValues;
+        add[panel.rows - 1](*this, panel, part, d, records);
+      }
+    }
+  }
+
+  template <int kRows>
+  static void score_page(const Tile& tile, const Panel& panel, int page) {
+    const int key_dim = tile.args_.head.key_dim;
+    const Number* queries = tile.queries_ + int64_t{panel.first} * key_dim;
+    float* scores = tile.scores_ + panel.first * kScoresRow + page * kPageTokens;
+    const std::byte* keys = tile.pages_[page];
+    for (int half = 0; half < kPageTokens; half += 16 * kPairVectors) {
+      Products<Page, kRows, kPairVectors> products;
+      products.start();
+      products.add(keys + half / 16 * kKeyStrides<Page>.vector, kKeyStrides<Page>, key_dim / 2,
+                   queries, 2, 2 * kRows);
+      for (int i = 0; i < kRows; ++i) {
+        for (int v = 0; v < kPairVectors; ++v) {
+          store(scores + i * kScoresRow + half + v * 16, Page::finish(products.sums[i][v]));
+        }
+      }
+    }
+  }
+
+  // Turns a query's scores into weights of the block's values. kWhole: it sees the whole block.
+  template <bool kWhole>
+  HEARTH_INLINE void weigh(int query, Part seen, const Gathered& gathered) {
+    constexpr int kVectors = kBlockTokens / 16;
+    const auto visible = [&](F32x16 x, F32x16 otherwise, int v) {
+      return kWhole ? x : merge_part(x, otherwise, seen, v * 16);
+    };
+    float* row = scores_ + query * kScoresRow;
+    const F32x16 scale = set1(query_scales_[query]);
+    F32x16 x[kVectors];  // scores, then weights
+    F32x16 largest = set1(-__builtin_inff());
+    for (int v = 0; v < kVectors; ++v) {
+      x[v] = mul(load(row + v * 16), scale);
+      if constexpr (kScaled) x[v] = mul(x[v], load(key_scales_ + v * 16));
+      x[v] = visible(x[v], set1(-__builtin_inff()), v);
+      largest = max(largest, x[v]);
+    }
+    largest = set1(reduce_max(largest));
+    F32x16 total = zero();
+    F32x16 heaviest = zero();
+    F32x16 sum = zero();
+    for (int v = 0; v < kVectors; ++v) {
+      x[v] = visible(exp2_below_one(sub(x[v], largest)), zero(), v);
+      total = add(total, x[v]);
+      if constexpr (kScaled) {
+        x[v] = visible(mul(x[v], load(value_scales_ + v * 16)), zero(), v);
+        heaviest = max(heaviest, x[v]);
+        sum = add(sum, x[v]);
+      }
+    }
+    const float unit = store_weights(x, heaviest, sum, row);
+    const F32x16 new_largest = max(gathered.largest(), largest);
+    const F32x16 keep = exp2_below_one(sub(gathered.largest(), new_largest));
+    const F32x16 factor = exp2_below_one(sub(largest, new_largest));
+    gathered.set(new_largest, fma(set1(reduce_add(total)), factor, mul(gathered.total(), keep)));
+    store_first(&keep_[query], keep, 1);
+    store_first(&factor_[query], mul(factor, set1(unit)), 1);
+  }
+
+  // In the numbers that values are multiplied with. Returns what one of them stands for. Sums of
+  // integers times values stay in 32 bits.
+  HEARTH_INLINE float store_weights(const F32x16* weights, F32x16 heaviest, F32x16 sum,
+                                    float* row) const {
+    if constexpr (kScaled) {
+      constexpr float kSumMax = 2147483647.0f / Page::kFormat.largest - kBlockTokens;
+      const float by_heaviest = reduce_max(heaviest) / 32767;
+      const float by_sum = reduce_add(sum) / kSumMax;
+      const float unit = by_heaviest > by_sum ? by_heaviest : by_sum;
+      const F32x16 inverse = set1(unit > 1e-34f ? 1 / unit : 0);
+      auto* numbers = reinterpret_cast<int16_t*>(row);
+      for (int v = 0; v < kBlockTokens / 16; ++v) {
+        store_int16(numbers + v * 16, to_int(mul(weights[v], inverse)));
+      }
+      return unit;
+    } else {
+      for (int v = 0; v < kBlockTokens / 16; ++v) store(row + v * 16, weights[v]);
+      return 1;
+    }
+  }
+
+  void weigh(int query, int begin, const Gathered& gathered) {
+    const Part seen = part_within(args_.starts[query], args_.lengths[query], begin, kBlockTokens);
+    if (seen.begin >= seen.end) {
+      __builtin_memset(scores_ + query * kScoresRow, 0, kBlockTokens * sizeof(float));
+      keep_[query] = 1;
+      factor_[query] = 0;
+    } else if (seen.begin == 0 && seen.end == kBlockTokens) {
+      weigh<true>(query, seen, gathered);
+    } else {
+      weigh<false>(query, seen, gathered);
+    }
+  }
+
+  template <int kRows, int kVectors>
+  static void add_values(const Tile& tile, const Panel& panel, Part part, int64_t d,
+                         float* records) {
+    constexpr Strides kStrides = kValueStrides<Page>;
+    const int64_t column = d / 16 * kStrides.vector;
+    const auto* weights = reinterpret_cast<const Number*>(tile.scores_ + panel.first * kScoresRow);
+    Products<Page, kRows, kVectors> products;
+    products.start();
+    for (int page = part.begin / kPageTokens; page * kPageTokens < part.end; ++page) {
+      const int left = part.end - page * kPageTokens;
+      const int tokens = left < kPageTokens ? left : kPageTokens;
+      const std::byte* values = tile.values_of(page) + column;
+      const Number* w = weights + page * kPageTokens;
+      products.add(values, kStrides, tokens / 2, w, kWeightsRow, 2);
+      if (tokens % 2 != 0) {
+        products.template step<true>(values + tokens / 2 * kStrides.step, kStrides,
+                                     w + tokens / 2 * 2, kWeightsRow);
+      }
+    }
+    for (int i = 0; i < kRows; ++i) {
+      float* sums = records + (panel.first + i) * tile.record_ + d;
+      const F32x16 keep = set1(tile.keep_[panel.first + i]);
+      const F32x16 factor = set1(tile.factor_[panel.first + i]);
+      for (int v = 0; v < kVectors; ++v) {
+        store(sums + v * 16,
+              fma(Page::finish(products.sums[i][v]), factor, mul(load(sums + v * 16), keep)));
+      }
+    }
+  }
+
+  const std::byte* values_of(int page) const {
+    const int64_t bytes = kPageTokens * Page::kFormat.bytes;
+    return args_.head.shared ? values_ + page * width_ * bytes
+                             : pages_[page] + args_.head.key_dim * bytes;
+  }
+
+  void copy_scales(int page) {
+    const auto* keys =
+        reinterpret_cast<const float*>(pages_[page] + kv_scales_at(Page::kFormat, args_.head));
+    const float* values = keys + (args_.head.shared ? 0 : kPageTokens);
+    for (int t = 0; t < kPageTokens; t += 16) {
+      store(key_scales_ + page * kPageTokens + t, load(keys + t));
+      store(value_scales_ + page * kPageTokens + t, load(values + t));
+    }
+  }
+
+  // Values out of keys, where they are stored once.
+  void copy_values(int page) {
+    using Word = typename Page::Stored;
+    const auto* keys = reinterpret_cast<const Word*>(pages_[page]);
+    auto* values = reinterpret_cast<Word*>(values_ + page * width_ * kPageTokens * sizeof(Word));
+    const KvHead head = {.key_dim = 0, .value_dim = args_.head.value_dim};
+    for (int t = 0; t < kPageTokens; ++t) {
+      for (int d = 0; d < head.value_dim; ++d) {
+        values[kv_value_at(Page::kFormat, head, t, d)] = keys[kv_key_at(Page::kFormat, t, d)];
+      }
+    }
+  }
+
+  using ScorePage = void (*)(const Tile&, const Panel&, int);
+  using AddValues = void (*)(const Tile&, const Panel&, Part, int64_t, float*);
+  template <class Rows>
+  struct ByRows;
+  template <int... kRow>
+  struct ByRows<std::integer_sequence<int, kRow...>> {
+    static constexpr ScorePage kScorePage[] = {score_page<kRow + 1>...};
+    static constexpr AddValues kAddValues[] = {add_values<kRow + 1, kPairVectors>...};
+    static constexpr AddValues kAddLastValues[] = {add_values<kRow + 1, 1>...};
+  };
+  using Tables = ByRows<std::make_integer_sequence<int, Page::kRows>>;
+  static constexpr const ScorePage* kScorePage = Tables::kScorePage;
+  static constexpr const AddValues* kAddValues = Tables::kAddValues;
+  static constexpr const AddValues* kAddLastValues = Tables::kAddLastValues;
+
+  const AttentionArgs& args_;
+  const int64_t width_;
+  const int64_t record_;  // floats
+  Number* queries_;
+  float* scores_;  // [query][kBlockTokens], then weights
+  float* whole_;   // records of all that was seen
+  float* span_;    // and of a span
+  std::byte* values_;
+  const std::byte* pages_[kBlockTokens / kPageTokens] = {};
+  Panel panels_[kTileQueries];
+  int panel_count_ = 0;
+  float key_scales_[kBlockTokens];
+  float value_scales_[kBlockTokens];
+  float query_scales_[kTileQueries];
+  float keep_[kTileQueries];
+  float factor_[kTileQueries];
+};
+
+template <class Page>
+void attend(const AttentionArgs& args) {
+  Tile<Page> tile(args);
+  if (args.span_records == nullptr) {
+    tile.attend();
+  } else {
+    tile.attend_span(args.span_begin, args.span_records);
+  }
+}
+
+void add_spans(const SpansArgs& args) {
+  const int64_t width = kv_width(args.head);
+  const Gathered all = gathered_at(args.scratch, width);
+  start_gathering(all, args.sink, width);
+  for (int i = 0; i < args.spans; ++i) {
+    add_span(all, gathered_at(args.records + i * args.stride, width), width);
+  }
+  finish_gathering(all, args.head.value_dim, args.out);
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ struct QuantProduct {
 
     template <int kQuad>
     HEARTH_INLINE void add_quad(DotSum (&sums)[kRows]) const {
-      const DotWeights w = dot_weights(Code::template quad<kQuad>(block, args.columns, group));
+      const DotWeights w =
+          dot_weights<Code::kMax>(Code::template quad<kQuad>(block, args.columns, group));
       const std::byte* at = x + kQuad * x_stride * kQuadBytes;
       for (int i = 0; i < kRows; ++i) sums[i] = dot_step(sums[i], w, at + i * kQuadBytes);
     }
@@ -43,7 +44,7 @@ struct QuantProduct {
       for (int i = 0; i < kRows; ++i) {
         x_unit_sums[i] = x_sums[kHalf * x_stride + i];
         if constexpr (!Scale::kHalves) x_unit_sums[i] += x_sums[x_stride + i];
-        sums[i] = dot_start(-Code::kOffset * x_unit_sums[i]);
+        sums[i] = dot_start(-Code::kDotOffset * x_unit_sums[i]);
       }
       add_quad<4 * kHalf>(sums);
       add_quad<4 * kHalf + 1>(sums);

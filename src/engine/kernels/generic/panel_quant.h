@@ -19,7 +19,7 @@ constexpr int panel_unit(bool halves) { return halves ? kHalfGroup : kGroup; }
 struct Panel {
   std::byte* memory = nullptr;
   int64_t columns = 0;
-  int offset = 0;  // of the codes
+  int offset = 0;  // of what dot products make of the codes
   int64_t codes_bytes() const { return columns / 4 * static_cast<int64_t>(sizeof(DotWeights)); }
   int64_t floats_bytes() const { return columns / kHalfGroup * kBlockRows * 4; }
   std::byte* codes(int block) const {
@@ -41,7 +41,8 @@ struct PanelFiller {
   HEARTH_SIMD void fill_quads(const std::byte* block, int64_t columns, int64_t group,
                               std::byte* codes) {
     store_weights(codes + kQuad * sizeof(DotWeights),
-                  dot_weights(Codes<kLayout>::template quad<kQuad>(block, columns, group)));
+                  dot_weights<Codes<kLayout>::kMax>(
+                      Codes<kLayout>::template quad<kQuad>(block, columns, group)));
     if constexpr (kQuad < 7) fill_quads<kQuad + 1>(block, columns, group, codes);
   }
 
@@ -64,7 +65,7 @@ struct PanelFiller {
   }
 };
 
-template <bool kHalves, bool kMins>
+template <bool kHalves, bool kMins, bool kOffset>
 struct PanelProduct {
   static constexpr int kUnit = panel_unit(kHalves);
   static constexpr int kQuads = kUnit / 4;
@@ -79,7 +80,7 @@ struct PanelProduct {
       for (int b = 0; b < kBlocks; ++b) w[b] = load_weights(codes[b] + quad * sizeof(DotWeights));
       const std::byte* at = x + quad * x_stride * kQuadBytes;
       for (int i = 0; i < kRows; ++i) {
-        const DotActivations a = dot_activations<kSweep>(at + i * kQuadBytes);
+        const auto a = dot_activations<kSweep>(at + i * kQuadBytes);
         for (int b = 0; b < kBlocks; ++b) sums[b][i] = dot_sweep(sums[b][i], w[b], a);
       }
     }
@@ -122,19 +123,15 @@ struct PanelProduct {
       for (int i = 0; i < kRows; ++i) {
         const int32_t x_sum = kHalves ? x_sums[i] : x_sums[i] + x_sums[x_stride + i];
         if constexpr (kMins) min_factors[i] = x_scales[i] * static_cast<float>(x_sum);
-        if constexpr (!kMins) offsets[i] = -panel.offset * x_sum;
+        if constexpr (kOffset) offsets[i] = -panel.offset * x_sum;
       }
       for (int i = 0; i < kRows; ++i) {
         const F32x16 x_scale = set1(x_scales[i]);
         for (int b = 0; b < kBlocks; ++b) {
           F32x16& total = sums_so_far[b][i];
-          if constexpr (kMins) {
-            total = fma(to_float(sums[b][i]), mul(scales[b], x_scale), total);
-            total = fma(mins[b], set1(min_factors[i]), total);
-          } else {
-            const I32x16 sum = add(sums[b][i], set1_int(offsets[i]));
-            total = fma(to_float(sum), mul(scales[b], x_scale), total);
-          }
+          if constexpr (kOffset) sums[b][i] = add(sums[b][i], set1_int(offsets[i]));
+          total = fma(to_float(sums[b][i]), mul(scales[b], x_scale), total);
+          if constexpr (kMins) total = fma(mins[b], set1(min_factors[i]), total);
         }
       }
       for (int b = 0; b < kBlocks; ++b) codes[b] += kQuads * sizeof(DotWeights);
@@ -176,8 +173,10 @@ HEARTH_SIMD void multiply_panel(const MatmulArgs& args, const Panel& panel, cons
 
 template <Layout kLayout>
 void panel_matmul_q(const MatmulArgs& args) {
-  using Product = PanelProduct<Scaler<kLayout>::kHalves, Scaler<kLayout>::kMins>;
-  const Panel panel{args.panel, args.columns, Codes<kLayout>::kOffset};
+  using Scale = Scaler<kLayout>;
+  constexpr int kOffset = Codes<kLayout>::kDotOffset;
+  using Product = PanelProduct<Scale::kHalves, Scale::kMins, kOffset != 0>;
+  const Panel panel{args.panel, args.columns, kOffset};
   const int64_t fitting = kChunkBytes / (args.columns / 4 * kQuadBytes);
   const int chunk =
       static_cast<int>(fitting < 4 * kTileRows ? 4 * kTileRows : fitting / kTileRows * kTileRows);

@@ -2,39 +2,11 @@
 // first.
 #pragma once
 
+#include "engine/kernels/generic/math.h"
 #include "engine/kernels/kernels.h"
 
 namespace hearth::engine::kernels::HEARTH_ISA_NAMESPACE {
 namespace {
-
-// Lanes of a vector that starts at `i` of `n` elements.
-HEARTH_SIMD F32x16 load_at(const float* x, int64_t i, int64_t n) {
-  return n - i >= 16 ? load(x + i) : load_first(x + i, n - i);
-}
-HEARTH_SIMD void store_at(float* x, int64_t i, int64_t n, F32x16 value) {
-  if (n - i >= 16) {
-    store(x + i, value);
-  } else {
-    store_first(x + i, value, n - i);
-  }
-}
-
-// e^x to 1 unit in the last place or two: x = n ln 2 + r, then a polynomial in r. Exactly 1 at 0;
-// clamped where the result would leave the normal numbers.
-HEARTH_SIMD F32x16 exp(F32x16 x) {
-  x = min(max(x, set1(-87.3f)), set1(88.0f));
-  const F32x16 n = round(mul(x, set1(1.44269504f)));
-  F32x16 r = fma(n, set1(-0.693359375f), x);  // ln 2 in two parts, the first with few bits
-  r = fma(n, set1(2.12194440e-4f), r);
-  F32x16 p = set1(1.9875691500e-4f);
-  p = fma(p, r, set1(1.3981999507e-3f));
-  p = fma(p, r, set1(8.3334519073e-3f));
-  p = fma(p, r, set1(4.1665795894e-2f));
-  p = fma(p, r, set1(1.6666665459e-1f));
-  p = fma(p, r, set1(5.0000001201e-1f));
-  p = add(fma(p, mul(r, r), r), set1(1));
-  return scale2(p, n);
-}
 
 void tile_f32(const float* rows, int m, int64_t columns, float* tile) {
   const int64_t padded = round_up(columns, kGroup);
@@ -138,21 +110,6 @@ void swiglu_oss(float* gate, const float* up, int64_t n) {
     const F32x16 g = min(load_at(gate, i, n), limit);
     const F32x16 u = max(min(load_at(up, i, n), limit), sub(zero(), limit));
     store_at(gate, i, n, mul(gate_by(g, mul(g, set1(1.702f))), add(u, set1(1))));
-  }
-}
-
-void to_q16(const float* x, int64_t n, int16_t* out, float* scale) {
-  F32x16 largest = zero();
-  for (int64_t i = 0; i < n; i += 16) largest = max(largest, abs(load_at(x, i, n)));
-  const float max_abs = reduce_max(largest);
-  // Below this the reciprocal could overflow, and nothing is lost by zero.
-  const bool any = max_abs > 1e-30f;
-  *scale = any ? max_abs / 32767 : 0;
-  const F32x16 inverse = set1(any ? 32767 / max_abs : 0);
-  for (int64_t i = 0; i < n; i += 16) {
-    int16_t numbers[16];
-    store_int16(numbers, to_int(mul(load_at(x, i, n), inverse)));
-    __builtin_memcpy(out + i, numbers, (n - i < 16 ? n - i : 16) * sizeof(int16_t));
   }
 }
 

@@ -66,12 +66,18 @@ constexpr int kE2M1Offset = 12;
 constexpr Codebook<kIQ4Offset> kIQ4Book(kIQ4Values);
 constexpr Codebook<kE2M1Offset> kE2M1Book(kE2M1Values);
 
-// The codes of an encoding as unsigned bytes, kOffset more than the numbers they stand for.
+// The codes of an encoding as unsigned bytes up to kMax, kOffset more than the numbers they stand
+// for.
 template <Layout kLayout>
 struct Codes {
   static constexpr int kOffset = kLayout.values == Values::kIQ4    ? kIQ4Offset
                                  : kLayout.values == Values::kE2M1 ? kE2M1Offset
                                                                    : kLayout.offset;
+  static constexpr int kMax = kLayout.values == Values::kIQ4    ? kIQ4Values[15] + kIQ4Offset
+                              : kLayout.values == Values::kE2M1 ? 2 * kE2M1Offset
+                                                                : (1 << kLayout.bits()) - 1;
+  // The offset of what dot products make of the bytes.
+  static constexpr int kDotOffset = kOffset - dot_taken_off(kMax);
   // As they are stored.
   template <int kQuad>
   HEARTH_SIMD I32x16 stored_quad(const std::byte* block, int64_t columns, int64_t group) {

@@ -91,15 +91,6 @@ void swiglu_oss(float* gate, const float* up, int64_t n) {
   }
 }
 
-void to_q16(const float* x, int64_t n, int16_t* out, float* scale) {
-  float max = 0;
-  for (int64_t i = 0; i < n; ++i) max = std::fabs(x[i]) > max ? std::fabs(x[i]) : max;
-  // Below this the reciprocal could overflow, and nothing is lost by zero.
-  const float inverse = max > 1e-30f ? 32767 / max : 0;
-  *scale = max > 1e-30f ? max / 32767 : 0;
-  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<int16_t>(std::nearbyint(x[i] * inverse));
-}
-
 void add(float* x, const float* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] += y[i];
 }
@@ -120,65 +111,18 @@ void delta_rule(const DeltaRuleArgs& args) {
   }
 }
 
-// Dimension d of the key and the value of a page's token t.
-template <class Number>
-struct Page {
-  const std::byte* bytes;
-  int key_dim;
-  int value_dim;
-
-  int64_t keys_size() const { return int64_t{kPageTokens} * key_dim; }
-  int64_t width() const { return round_up(value_dim, 16); }
-  template <class T>
-  T load(int64_t at) const {
-    T result;
-    std::memcpy(&result, bytes + at * static_cast<int64_t>(sizeof result), sizeof result);
-    return result;
+template <class Number, class Sum>
+double peak(int64_t repeats) {
+  constexpr int kNumbers = 64;
+  Number weights[kNumbers] = {};
+  Number x[kNumbers] = {};
+  Sum sum = 0;
+  for (int64_t turn = 0; turn < repeats; ++turn) {
+    asm volatile("" : : "r"(weights), "r"(x) : "memory");  // taken for changed
+    for (int i = 0; i < kNumbers; ++i) sum += static_cast<Sum>(weights[i]) * x[i];
   }
-  // Of token t's key, or of its value.
-  float scale(int t, bool of_value) const {
-    if (sizeof(Number) == sizeof(float)) return 1;
-    const int64_t numbers = keys_size() + kPageTokens * width();
-    return load<float>(numbers / 2 + (of_value ? kPageTokens : 0) + t);
-  }
-  float key(int t, int d) const {
-    return load<Number>(int64_t{t / 16 * key_dim + d} * 16 + t % 16) * scale(t, false);
-  }
-  float value(int t, int d) const {
-    return load<Number>(keys_size() + t * width() + d) * scale(t, true);
-  }
-};
-
-template <class Number>
-void attend(const AttentionArgs& args, int index) {
-  const float* query = args.queries[index];
-  float* out = args.outputs[index];
-  for (int d = 0; d < args.value_dim; ++d) out[d] = 0;
-  float max = args.sinks == nullptr ? -INFINITY : args.sinks[index];
-  float sum = args.sinks == nullptr ? 0 : 1;  // of exp(score - max)
-  for (int t = args.starts[index]; t < args.lengths[index]; ++t) {
-    const Page<Number> page{args.pool + args.table[t / kPageTokens] * args.page_bytes, args.key_dim,
-                            args.value_dim};
-    float score = 0;
-    for (int d = 0; d < args.key_dim; ++d) {
-      score += query[d] * page.key(t % kPageTokens, d);
-    }
-    score *= args.scale;
-    const float new_max = score > max ? score : max;
-    const float keep = std::exp(max - new_max);
-    const float p = std::exp(score - new_max);
-    for (int d = 0; d < args.value_dim; ++d) {
-      out[d] = out[d] * keep + p * page.value(t % kPageTokens, d);
-    }
-    sum = sum * keep + p;
-    max = new_max;
-  }
-  for (int d = 0; d < args.value_dim; ++d) out[d] /= sum;
-}
-
-template <class Number>
-void attention(const AttentionArgs& args) {
-  for (int i = 0; i < args.count; ++i) attend<Number>(args, i);
+  asm volatile("" : : "r"(&sum) : "memory");  // taken for wanted
+  return static_cast<double>(repeats) * kNumbers;
 }
 
 }  // namespace
@@ -196,9 +140,9 @@ const Kernels kScalarKernels = {
     .swiglu_oss = swiglu_oss,
     .add = add,
     .delta_rule = delta_rule,
-    .to_q16 = to_q16,
-    .attention_f32 = attention<float>,
-    .attention_q16 = attention<int16_t>,
+    .attention = &kScalarAttentionKernels,
+    .peak_float = peak<float, float>,
+    .peak_quantised = peak<int16_t, int32_t>,
 };
 
 }  // namespace hearth::engine::kernels

@@ -1,0 +1,53 @@
+// What steps cost a model, on whatever ranks it runs: counted from its shapes, not measured.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/model_files.h"
+#include "engine/rank_model.h"
+
+namespace hearth::engine {
+
+struct Work {
+  double bytes = 0;          // of packed weights, and of cached keys and values, that must be read
+  double multiply_adds = 0;  // of products with weights, and of attention
+
+  Work& operator+=(const Work& other) {
+    bytes += other.bytes;
+    multiply_adds += other.multiply_adds;
+    return *this;
+  }
+};
+
+// Immutable and thread-safe.
+class WorkCount {
+ public:
+  // Of the whole model, packed as `options` (precision, quantize) say; nothing is read but names
+  // and shapes. Errors as of RankModel::load.
+  static Result<WorkCount> create(const ModelFiles& files, const LoadOptions& options);
+
+  // Of one pass over `sequences` sequences that hold `position` tokens and get `rows` more each,
+  // the last of which gives logits if `logits`. A token takes other experts than the next: how many
+  // of them a pass reads is what is to be expected if it takes any with the same probability.
+  Work pass(int sequences, int position, int rows, bool logits) const;
+
+  // Whether most multiply-adds are of quantised activations.
+  bool quantised() const { return quantised_; }
+
+ private:
+  explicit WorkCount(const ModelSpec& spec) : spec_(spec) {}
+  Work attention(int layer, int position, int rows) const;
+
+  ModelSpec spec_;
+  // Bytes of a pass and multiply-adds of a row:
+  Work always_;   // of matrices that every row meets
+  Work experts_;  // of all experts
+  Work head_;
+  double cached_token_bytes_ = 0;   // in a layer
+  double token_multiply_adds_ = 0;  // of a row with a token that it sees, in a layer
+  bool quantised_ = false;
+};
+
+}  // namespace hearth::engine
