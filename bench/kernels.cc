@@ -103,18 +103,20 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
                                              benchmark::Counter::kIsIterationInvariantRate);
 }
 
-// `queries` over one KV head of 16,384 tokens.
+// Some queries over each of several KV heads of 4,096 tokens.
 void attention(benchmark::State& state, const Isa* isa, KvType type) {
   constexpr kernels::KvHead kHead = {.key_dim = 128, .value_dim = 128};
-  constexpr int kTokens = 16384;
+  constexpr int kTokens = 4096;
+  constexpr int kPages = kTokens / kPageTokens;
   const int count = static_cast<int>(state.range(0));
   const auto index = static_cast<int>(type);
   const int64_t page_bytes = kernels::kv_head_bytes(kernels::kKvFormats[index], kHead);
-  std::vector<int32_t> table(kTokens / kPageTokens);
+  const auto heads = static_cast<int>(kBytesMin / (kPages * page_bytes)) + 1;
+  std::vector<int32_t> table(heads * kPages);
   for (size_t i = 0; i < table.size(); ++i) table[i] = static_cast<int32_t>(i);
   const Buffer pool = Buffer::allocate(page_bytes * static_cast<int64_t>(table.size())).value();
-  const std::vector<float> numbers = waves(kTokens + kHead.key_dim);
-  for (int t = 0; t < kTokens; ++t) {
+  const std::vector<float> numbers = waves(heads * kTokens + kHead.key_dim);
+  for (int t = 0; t < heads * kTokens; ++t) {
     isa->kernels->attention->store[index]({.page = pool.data() + t / kPageTokens * page_bytes,
                                            .token = t % kPageTokens,
                                            .head = kHead,
@@ -123,7 +125,7 @@ void attention(benchmark::State& state, const Isa* isa, KvType type) {
   }
   const std::vector<float> queries = waves(count * kHead.key_dim);
   std::vector<float> outputs(count * kHead.value_dim);
-  std::vector<float> scratch(kernels::attention_scratch_floats(kHead));
+  const Buffer scratch = Buffer::allocate(kernels::attention_scratch_floats(kHead) * 4).value();
   std::vector<const float*> query_rows;
   std::vector<float*> output_rows;
   for (int i = 0; i < count; ++i) {
@@ -133,20 +135,22 @@ void attention(benchmark::State& state, const Isa* isa, KvType type) {
   const std::vector<int> starts(count, 0);
   const std::vector<int> lengths(count, kTokens);
   for (auto _ : state) {
-    isa->kernels->attention->attend[index]({.queries = query_rows.data(),
-                                            .outputs = output_rows.data(),
-                                            .starts = starts.data(),
-                                            .lengths = lengths.data(),
-                                            .count = count,
-                                            .head = kHead,
-                                            .scale = 0.1f,
-                                            .pool = pool.data(),
-                                            .table = table.data(),
-                                            .page_bytes = page_bytes,
-                                            .scratch = scratch.data()});
+    for (int head = 0; head < heads; ++head) {
+      isa->kernels->attention->attend[index]({.queries = query_rows.data(),
+                                              .outputs = output_rows.data(),
+                                              .starts = starts.data(),
+                                              .lengths = lengths.data(),
+                                              .count = count,
+                                              .head = kHead,
+                                              .scale = 0.1f,
+                                              .pool = pool.data(),
+                                              .table = &table[head * kPages],
+                                              .page_bytes = page_bytes,
+                                              .scratch = reinterpret_cast<float*>(scratch.data())});
+    }
   }
   state.SetBytesProcessed(state.iterations() * pool.bytes());
-  state.counters["mac"] = benchmark::Counter(2.0 * count * kTokens * kHead.key_dim,
+  state.counters["mac"] = benchmark::Counter(2.0 * heads * count * kTokens * kHead.key_dim,
                                              benchmark::Counter::kIsIterationInvariantRate);
 }
 

@@ -19,7 +19,7 @@ constexpr int kBlockTokens = kAttentionBlock;
 constexpr float kLog2E = 1.44269504f;  // scores are made exponents of 2
 
 // kRows rows of number pairs times kVectors vectors of partners, summed over steps. Row i's pair of
-// step s is at a[i * a_row + s * a_step].
+// step s is at a[i * a_row + s * a_step]. What lies `ahead` of the partners is fetched from memory.
 template <class Page, int kRows, int kVectors>
 struct Products {
   using Number = typename Page::Number;
@@ -43,8 +43,9 @@ struct Products {
     }
   }
   HEARTH_INLINE void add(const std::byte* b, const Strides& strides, int steps, const Number* a,
-                         int a_row, int a_step) {
+                         int a_row, int a_step, int64_t ahead) {
     for (int s = 0; s < steps; ++s, b += strides.step, a += a_step) {
+      for (int v = 0; v < kVectors; ++v) prefetch(b + v * strides.vector + ahead);
       step<false>(b, strides, a, a_row);
     }
   }
@@ -76,6 +77,9 @@ HEARTH_SIMD F32x16 merge_part(F32x16 x, F32x16 y, Part part, int lane) {
   return merge_first(y, merge_first(x, y, clamp(part.end)), clamp(part.begin));
 }
 
+// The score of nothing: less than any other, and the difference of two is a number.
+constexpr float kUnseen = -1e30f;
+
 // What a query has gathered from some tokens: weighted values [width], the largest score and the
 // sum of weights 2^(score - largest), in every lane.
 struct Gathered {
@@ -105,8 +109,7 @@ HEARTH_SIMD void add_span(const Gathered& all, const Gathered& span, int64_t wid
 
 HEARTH_SIMD void start_gathering(const Gathered& all, const float* sink, int64_t width) {
   for (int64_t d = 0; d < width; d += 16) store(all.values + d, zero());
-  all.set(set1(sink == nullptr ? -__builtin_inff() : *sink * kLog2E),
-          set1(sink == nullptr ? 0 : 1));
+  all.set(set1(sink == nullptr ? kUnseen : *sink * kLog2E), set1(sink == nullptr ? 0 : 1));
 }
 
 HEARTH_SIMD void finish_gathering(const Gathered& all, int value_dim, float* out) {
@@ -159,11 +162,16 @@ class Tile {
 
   // What they see of the span that begins at this token, into records [count].
   void attend_span(int begin, float* records) {
-    for (int i = 0; i < args_.count; ++i) {
-      start_gathering(gathered_at(records + i * record_, width_), nullptr, width_);
+    for (int i = 0; i < args_.count; i += 16) {
+      store(largest_ + i, set1(kUnseen));
+      store(total_ + i, zero());
     }
+    __builtin_memset(records, 0, args_.count * record_ * sizeof(float));
     for (int block = begin; block < begin + kSpanTokens; block += kBlockTokens) {
       attend_block(block, records);
+    }
+    for (int i = 0; i < args_.count; ++i) {
+      gathered_at(records + i * record_, width_).set(set1(largest_[i]), set1(total_[i]));
     }
   }
 
@@ -190,11 +198,12 @@ class Tile {
       const int length = args_.lengths[first + i];
       panel.earliest = start < panel.earliest ? start : panel.earliest;
       panel.longest = length > panel.longest ? length : panel.longest;
+      longest_ = length > longest_ ? length : longest_;
       Number numbers[kHeadDimMax];
       query_scales_[first + i] =
           kLog2E * args_.scale * narrow_query(args_.queries[first + i], numbers);
-      for (int d = 0; d < args_.head.key_dim; ++d) {
-        to[(d / 2 * rows + i) * 2 + d % 2] = numbers[d];
+      for (int d = 0; d < args_.head.key_dim; d += 2) {
+        __builtin_memcpy(to + d * rows + 2 * i, numbers + d, 2 * sizeof(Number));
       }
     }
   }
@@ -217,18 +226,18 @@ class Tile {
     }
     if (seen.begin >= seen.end) return;
     for (int page = seen.begin / kPageTokens; page * kPageTokens < seen.end; ++page) {
-      pages_[page] = page_at(begin + page * kPageTokens);
+      const int token = begin + page * kPageTokens;
+      pages_[page] = page_at(token);
+      const bool more = token + kBlockTokens < longest_;
+      ahead_[page] = more ? page_at(token + kBlockTokens) - pages_[page] : 0;
       if constexpr (kScaled) copy_scales(page);
       for (int p = 0; p < panel_count_; ++p) {
-        const int token = begin + page * kPageTokens;
         if (panels_[p].earliest >= token + kPageTokens || panels_[p].longest <= token) continue;
         kScorePage[panels_[p].rows - 1](*this, panels_[p], page);
       }
       if (args_.head.shared) copy_values(page);
     }
-    for (int i = 0; i < args_.count; ++i) {
-      weigh(i, begin, gathered_at(records + i * record_, width_));
-    }
+    weigh(begin);
     for (int64_t d = 0; d < width_; d += 16 * kPairVectors) {
       const bool wide = width_ - d >= 16 * kPairVectors;
       for (int p = 0; p < panel_count_; ++p) {
@@ -251,7 +260,7 @@ class Tile {
       Products<Page, kRows, kPairVectors> products;
       products.start();
       products.add(keys + half / 16 * kKeyStrides<Page>.vector, kKeyStrides<Page>, key_dim / 2,
-                   queries, 2, 2 * kRows);
+                   queries, 2, 2 * kRows, panel.first == 0 ? tile.ahead_[page] : 0);
       for (int i = 0; i < kRows; ++i) {
         for (int v = 0; v < kPairVectors; ++v) {
           store(scores + i * kScoresRow + half + v * 16, Page::finish(products.sums[i][v]));
@@ -260,76 +269,89 @@ class Tile {
     }
   }
 
-  // Turns a query's scores into weights of the block's values. kWhole: it sees the whole block.
-  template <bool kWhole>
-  HEARTH_INLINE void weigh(int query, Part seen, const Gathered& gathered) {
-    constexpr int kVectors = kBlockTokens / 16;
-    const auto visible = [&](F32x16 x, F32x16 otherwise, int v) {
-      return kWhole ? x : merge_part(x, otherwise, seen, v * 16);
-    };
-    float* row = scores_ + query * kScoresRow;
-    const F32x16 scale = set1(query_scales_[query]);
-    F32x16 x[kVectors];  // scores, then weights
-    F32x16 largest = set1(-__builtin_inff());
-    for (int v = 0; v < kVectors; ++v) {
-      x[v] = mul(load(row + v * 16), scale);
-      if constexpr (kScaled) x[v] = mul(x[v], load(key_scales_ + v * 16));
-      x[v] = visible(x[v], set1(-__builtin_inff()), v);
-      largest = max(largest, x[v]);
+  // Turns scores into weights of the block's values. In loops over all queries, whose steps do not
+  // wait for each other.
+  void weigh(int begin) {
+    for (int i = 0; i < args_.count; ++i) {
+      const Part seen = part_within(args_.starts[i], args_.lengths[i], begin, kBlockTokens);
+      seen.begin == 0 && seen.end == kBlockTokens ? find_largest<true>(i, seen)
+                                                  : find_largest<false>(i, seen);
     }
-    largest = set1(reduce_max(largest));
+    for (int i = 0; i < args_.count; ++i) {
+      const Part seen = part_within(args_.starts[i], args_.lengths[i], begin, kBlockTokens);
+      seen.begin == 0 && seen.end == kBlockTokens ? find_weights<true>(i, seen)
+                                                  : find_weights<false>(i, seen);
+    }
+    if constexpr (kScaled) {
+      for (int i = 0; i < args_.count; ++i) narrow_weights(i);
+    }
+    for (int i = 0; i < args_.count; i += 16) {
+      const F32x16 before = load(largest_ + i);
+      const F32x16 block = load(block_largest_ + i);
+      const F32x16 now = max(before, block);
+      const F32x16 keep = exp2_below_one(sub(before, now));
+      const F32x16 factor = exp2_below_one(sub(block, now));
+      store(largest_ + i, now);
+      store(total_ + i, fma(load(block_total_ + i), factor, mul(load(total_ + i), keep)));
+      store(keep_ + i, keep);
+      store(factor_ + i, mul(factor, load(unit_ + i)));
+    }
+  }
+
+  // A score of the query, as the exponent of 2. kWhole: the query sees the whole block.
+  template <bool kWhole>
+  HEARTH_INLINE F32x16 score(int query, Part seen, int t) const {
+    F32x16 x = mul(load(scores_ + query * kScoresRow + t), set1(query_scales_[query]));
+    if constexpr (kScaled) x = mul(x, load(key_scales_ + t));
+    return kWhole ? x : merge_part(x, set1(kUnseen), seen, t);
+  }
+
+  template <bool kWhole>
+  HEARTH_INLINE void find_largest(int query, Part seen) {
+    F32x16 largest = set1(kUnseen);
+    for (int t = 0; t < kBlockTokens; t += 16)
+      largest = max(largest, score<kWhole>(query, seen, t));
+    block_largest_[query] = reduce_max(largest);
+  }
+
+  template <bool kWhole>
+  HEARTH_INLINE void find_weights(int query, Part seen) {
+    float* row = scores_ + query * kScoresRow;
+    const F32x16 largest = set1(block_largest_[query]);
     F32x16 total = zero();
     F32x16 heaviest = zero();
     F32x16 sum = zero();
-    for (int v = 0; v < kVectors; ++v) {
-      x[v] = visible(exp2_below_one(sub(x[v], largest)), zero(), v);
-      total = add(total, x[v]);
+    for (int t = 0; t < kBlockTokens; t += 16) {
+      F32x16 weight = exp2_below_one(sub(score<kWhole>(query, seen, t), largest));
+      if (!kWhole) weight = merge_part(weight, zero(), seen, t);
+      total = add(total, weight);
       if constexpr (kScaled) {
-        x[v] = visible(mul(x[v], load(value_scales_ + v * 16)), zero(), v);
-        heaviest = max(heaviest, x[v]);
-        sum = add(sum, x[v]);
+        weight = mul(weight, load(value_scales_ + t));
+        if (!kWhole) weight = merge_part(weight, zero(), seen, t);
+        heaviest = max(heaviest, weight);
+        sum = add(sum, weight);
       }
+      store(row + t, weight);
     }
-    const float unit = store_weights(x, heaviest, sum, row);
-    const F32x16 new_largest = max(gathered.largest(), largest);
-    const F32x16 keep = exp2_below_one(sub(gathered.largest(), new_largest));
-    const F32x16 factor = exp2_below_one(sub(largest, new_largest));
-    gathered.set(new_largest, fma(set1(reduce_add(total)), factor, mul(gathered.total(), keep)));
-    store_first(&keep_[query], keep, 1);
-    store_first(&factor_[query], mul(factor, set1(unit)), 1);
-  }
-
-  // In the numbers that values are multiplied with. Returns what one of them stands for. Sums of
-  // integers times values stay in 32 bits.
-  HEARTH_INLINE float store_weights(const F32x16* weights, F32x16 heaviest, F32x16 sum,
-                                    float* row) const {
+    block_total_[query] = reduce_add(total);
+    unit_[query] = 1;
     if constexpr (kScaled) {
+      // Sums of integers times values stay in 32 bits.
       constexpr float kSumMax = 2147483647.0f / Page::kFormat.largest - kBlockTokens;
       const float by_heaviest = reduce_max(heaviest) / 32767;
       const float by_sum = reduce_add(sum) / kSumMax;
-      const float unit = by_heaviest > by_sum ? by_heaviest : by_sum;
-      const F32x16 inverse = set1(unit > 1e-34f ? 1 / unit : 0);
-      auto* numbers = reinterpret_cast<int16_t*>(row);
-      for (int v = 0; v < kBlockTokens / 16; ++v) {
-        store_int16(numbers + v * 16, to_int(mul(weights[v], inverse)));
-      }
-      return unit;
-    } else {
-      for (int v = 0; v < kBlockTokens / 16; ++v) store(row + v * 16, weights[v]);
-      return 1;
+      unit_[query] = by_heaviest > by_sum ? by_heaviest : by_sum;
     }
   }
 
-  void weigh(int query, int begin, const Gathered& gathered) {
-    const Part seen = part_within(args_.starts[query], args_.lengths[query], begin, kBlockTokens);
-    if (seen.begin >= seen.end) {
-      __builtin_memset(scores_ + query * kScoresRow, 0, kBlockTokens * sizeof(float));
-      keep_[query] = 1;
-      factor_[query] = 0;
-    } else if (seen.begin == 0 && seen.end == kBlockTokens) {
-      weigh<true>(query, seen, gathered);
-    } else {
-      weigh<false>(query, seen, gathered);
+  // To integers, each unit_ times its number.
+  HEARTH_INLINE void narrow_weights(int query) {
+    float* row = scores_ + query * kScoresRow;
+    const float unit = unit_[query];
+    const F32x16 inverse = set1(unit > 1e-34f ? 1 / unit : 0);
+    auto* numbers = reinterpret_cast<int16_t*>(row);
+    for (int t = 0; t < kBlockTokens; t += 16) {
+      store_int16(numbers + t, to_int(mul(load(row + t), inverse)));
     }
   }
 
@@ -346,7 +368,8 @@ class Tile {
       const int tokens = left < kPageTokens ? left : kPageTokens;
       const std::byte* values = tile.values_of(page) + column;
       const Number* w = weights + page * kPageTokens;
-      products.add(values, kStrides, tokens / 2, w, kWeightsRow, 2);
+      products.add(values, kStrides, tokens / 2, w, kWeightsRow, 2,
+                   panel.first == 0 ? tile.ahead_[page] : 0);
       if (tokens % 2 != 0) {
         products.template step<true>(values + tokens / 2 * kStrides.step, kStrides,
                                      w + tokens / 2 * 2, kWeightsRow);
@@ -416,13 +439,23 @@ class Tile {
   float* span_;    // and of a span
   std::byte* values_;
   const std::byte* pages_[kBlockTokens / kPageTokens] = {};
+  int64_t ahead_[kBlockTokens / kPageTokens] = {};  // bytes to the same page of the next block
   Panel panels_[kTileQueries];
+  int longest_ = 0;
   int panel_count_ = 0;
   float key_scales_[kBlockTokens];
   float value_scales_[kBlockTokens];
   float query_scales_[kTileQueries];
+  // Per query, of the block and of the span so far.
+  float block_largest_[kTileQueries];
+  float block_total_[kTileQueries];
+  float largest_[kTileQueries];
+  float total_[kTileQueries];
+  // What the span's values are multiplied with, what the block's weights times values are, and what
+  // one of its weights stands for.
   float keep_[kTileQueries];
   float factor_[kTileQueries];
+  float unit_[kTileQueries];
 };
 
 template <class Page>
