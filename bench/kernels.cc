@@ -72,8 +72,15 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
   std::vector<float> out(m * matrix.rows);
   const Buffer panel = Buffer::allocate(kernels::panel_bytes(kColumns)).value();
   const auto index = static_cast<int>(encoding);
-  const auto function =
-      matrix.quantised() ? isa->kernels->matmul_q[index] : isa->kernels->matmul[index];
+  const bool in_slabs =
+      isa->slabs != nullptr && m >= isa->slabs->rows_min && isa->slabs->matmul[index] != nullptr;
+  const Buffer slabs = Buffer::allocate(in_slabs ? kernels::slabs_bytes(m, kColumns) : 0).value();
+  for (int r = 0; in_slabs && r < m; ++r) {
+    isa->slabs->fill(&rows[r * kColumns], kColumns, r, m, slabs.data());
+  }
+  const auto function = in_slabs             ? isa->slabs->matmul[index]
+                        : matrix.quantised() ? isa->kernels->matmul_q[index]
+                                             : isa->kernels->matmul[index];
   for (auto _ : state) {
     function({.weights = weights.data(),
               .block_bytes = matrix.block_bytes(),
@@ -84,6 +91,7 @@ void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
               .xq = xq.data(),
               .xq_scales = scales.data(),
               .xq_sums = sums.data(),
+              .slabs = slabs.data(),
               .out = out.data(),
               .out_stride = matrix.rows,
               .out_columns = matrix.rows,
@@ -155,6 +163,7 @@ void register_all() {
       const std::string name = std::string(isa.name) + "/" + std::string(to_string(encoding));
       auto* bench = benchmark::RegisterBenchmark(name.c_str(), matmul, &isa, encoding)->Arg(1);
       if (!reference) bench->Arg(4)->Arg(8)->Arg(64);
+      if (isa.slabs != nullptr) bench->Arg(16)->Arg(512);
     }
     constexpr const char* kTypes[] = {"f32", "q16", "bf16", "q8"};
     for (int type = 0; type < kernels::kKvTypes; ++type) {

@@ -11,7 +11,8 @@
 namespace hearth::engine::kernels {
 
 // Features as CPUID and, on ARM, the kernel report them; those that use wide registers count only
-// if the operating system saves these registers (XGETBV).
+// if the operating system saves these registers (XGETBV), and those of tiles if it lets this
+// process use them.
 enum Feature : uint32_t {
   kAvx2 = 1 << 0,
   kFma = 1 << 1,
@@ -21,6 +22,8 @@ enum Feature : uint32_t {
   kAvx512Vl = 1 << 5,
   kAvx512Dq = 1 << 6,
   kAvx512Vnni = 1 << 7,
+  kAmxTile = 1 << 8,
+  kAmxBf16 = 1 << 9,
   kDotProd = 1 << 16,
   kI8mm = 1 << 17,
 };
@@ -33,6 +36,7 @@ struct Isa {
   uint32_t required = 0;  // Features
   int priority = 0;       // the supported entry with the highest runs by default
   const Kernels* kernels = nullptr;
+  const SlabKernels* slabs = nullptr;  // of entries that have them
 
   bool supported() const;
 };
@@ -46,5 +50,9 @@ Result<const Isa*> choose_isa(std::string_view name);
 
 // choose_isa() of the environment variable HEARTH_ISA.
 Result<const Isa*> choose_isa();
+
+// For tests that emulate instructions: counts these features as this machine's, too, until the next
+// call; returns what it counted before. Thread-safe.
+uint32_t assume_features(uint32_t features);
 
 }  // namespace hearth::engine::kernels

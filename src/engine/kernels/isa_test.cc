@@ -5,17 +5,18 @@
 #include <cstdlib>
 #include <set>
 #include <string>
+#include <utility>
 
 namespace hearth::engine::kernels {
 namespace {
 
 TEST(Isa, EntriesAreDistinctAndOrderedAndEndWithScalar) {
-  std::set<const Kernels*> tables;
+  std::set<std::pair<const Kernels*, const SlabKernels*>> tables;
   int priority = 1 << 20;
   for (const Isa& isa : isas()) {
     EXPECT_LT(isa.priority, priority);
     priority = isa.priority;
-    EXPECT_TRUE(tables.insert(isa.kernels).second) << isa.name;
+    EXPECT_TRUE(tables.emplace(isa.kernels, isa.slabs).second) << isa.name;
     EXPECT_FALSE(isa.description.empty());
   }
   EXPECT_EQ(isas().back().name, "scalar");
@@ -29,6 +30,10 @@ TEST(Isa, EveryTableIsComplete) {
       EXPECT_NE(k.matmul[encoding], nullptr);
       const bool quantised = kLayouts[encoding].values > Values::kFloat8;
       EXPECT_EQ(k.matmul_q[encoding] != nullptr, quantised) << encoding;
+    }
+    if (isa.slabs != nullptr) {
+      EXPECT_GT(isa.slabs->rows_min, 0);
+      EXPECT_TRUE(isa.slabs->matmul && isa.slabs->fill);
     }
     EXPECT_TRUE(k.tile_f32 && k.tile_q && k.rms_norm && k.rope_half && k.rope_interleaved &&
                 k.silu_mul && k.add && k.attention->add_spans);

@@ -36,6 +36,7 @@ struct MatmulArgs {
   const std::byte* xq = nullptr;       //   quantised tiles
   const float* xq_scales = nullptr;    //
   const int32_t* xq_sums = nullptr;    //
+  const std::byte* slabs = nullptr;    //   slabs (SlabKernels)
   float* out = nullptr;                // [rows, out_stride]
   int64_t out_stride = 0;
   int64_t out_columns = 0;  // the matrix's rows without padding
@@ -136,6 +137,27 @@ struct AttentionKernels {
 };
 
 using Matmul = void (*)(const MatmulArgs& args);
+
+// Products of many rows, of instruction sets with a unit that multiplies matrices. Instead of tiles
+// it takes activations as slabs of at most kSlabRows rows, which hold kSlabGroupBytes for every
+// 32 columns, in the form that the unit likes; at least 16 bits of every number are kept.
+//
+// The result for one row does not depend on the others, as above, but differs in its last bits from
+// what the functions for tiles give.
+struct SlabKernels {
+  int rows_min = 0;                // fewer rows are multiplied faster as tiles
+  const Matmul* matmul = nullptr;  // by engine::Encoding; null for those without such a product
+  // Puts row `row` of `rows` [rows, columns] into its place. Threads may do different rows
+  // together.
+  void (*fill)(const float* x, int64_t columns, int row, int rows, std::byte* slabs) = nullptr;
+};
+constexpr int kSlabRows = 16;
+constexpr int kSlabGroupBytes = 2240;
+
+static constexpr int64_t slabs_bytes(int64_t rows, int64_t columns) {
+  return round_up(rows, kSlabRows) / kSlabRows * (round_up(columns, kGroup) / kGroup) *
+         kSlabGroupBytes;
+}
 
 struct Kernels {
   // Indexed by engine::Encoding. Float activations, any encoding.

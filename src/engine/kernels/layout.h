@@ -113,7 +113,7 @@ struct GroupFormat {
 };
 constexpr int kWholeRow = 40;
 
-static inline int64_t round_up(int64_t value, int64_t multiple) {
+static constexpr int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 

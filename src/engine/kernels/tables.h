@@ -23,6 +23,7 @@ extern const MatmulKernels kAvx512FloatKernels;
 extern const MatmulKernels kAvx512QuantKernels;
 extern const AttentionKernels kAvx512AttentionKernels;
 extern const Kernels kAvx512Kernels;
+extern const SlabKernels kAmxSlabKernels;
 #elif defined(__aarch64__)
 extern const MatmulKernels kNeonFloatKernels;
 extern const MatmulKernels kNeonQuantKernels;

@@ -14,6 +14,9 @@
 
 #include "engine/kernels/isa.h"
 #include "engine/kernels/kernels.h"
+#if defined(__x86_64__)
+#include "engine/kernels/amx/testing/emulator.h"
+#endif
 
 namespace hearth::engine::kernels {
 
@@ -36,6 +39,22 @@ inline std::vector<const Isa*> faster_than_scalar() {
   std::vector<const Isa*> list;
   for (const Isa& isa : isas()) {
     if (isa.supported() && isa.kernels != isas().back().kernels) list.push_back(&isa);
+  }
+  return list;
+}
+
+// Lets instruction sets with slabs run while it lives, where the rest of what they need is there.
+#if defined(__x86_64__)
+using SlabEmulation = AmxEmulation;
+#else
+struct SlabEmulation {};
+#endif
+
+inline std::vector<const Isa*> with_slabs() {
+  const SlabEmulation emulation;
+  std::vector<const Isa*> list;
+  for (const Isa& isa : isas()) {
+    if (isa.slabs != nullptr && isa.supported()) list.push_back(&isa);
   }
   return list;
 }

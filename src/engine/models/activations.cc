@@ -28,11 +28,12 @@ class Carver {
   int64_t taken_ = 0;
 };
 
-void carve_tiles(Carver& carver, TileStorage& tiles, int64_t rows, int64_t width) {
+void carve_tiles(Carver& carver, bool slabs, TileStorage& tiles, int64_t rows, int64_t width) {
   carver.take(&tiles.x, rows * width);
   carver.take(&tiles.xq, rows * width / 4 * kernels::kQuadBytes);
   carver.take(&tiles.xq_scales, rows * width / kGroup);
   carver.take(&tiles.xq_sums, rows * width / kernels::kHalfGroup);
+  if (slabs) carver.take(&tiles.slabs, kernels::slabs_bytes(rows, width));
 }
 
 void carve_angles(Carver& carver, Activations::Angles& angles, const RopeSpec& rope) {
@@ -115,7 +116,7 @@ int64_t carve(const ModelSpec& spec, const Activations::Room& room, std::byte* m
   if (spec.latent) carve_latent(carver, spec, a.latent);
   if (spec.delta) carve_delta(carver, *spec.delta, a.delta);
   if (spec.moe) carve_mixture(carver, spec, a.mixture);
-  carve_tiles(carver, a.shared, rows, widths.any);
+  carve_tiles(carver, room.slabs, a.shared, rows, widths.any);
   // Of each slot's tokens the last span may have few.
   const int64_t tokens = round_up(room.kv_tokens, kernels::kPageTokens);
   const int64_t spans = tokens / kernels::kSpanTokens + room.slots;
@@ -124,7 +125,7 @@ int64_t carve(const ModelSpec& spec, const Activations::Room& room, std::byte* m
   for (Activations::Private& own : a.threads) {
     carver.take(&own.staging, kTileRows * widths.any);
     carver.take(&own.panel, kernels::panel_bytes(widths.any));
-    carve_tiles(carver, own.tile, widths.tile_rows(), widths.any);
+    carve_tiles(carver, room.slabs, own.tile, widths.tile_rows(), widths.any);
     carver.take(&own.attention, kernels::attention_scratch_floats(room.head));
     if (!spec.moe) continue;
     carver.take(&own.order, rows * spec.moe->used);

@@ -18,12 +18,13 @@ constexpr int kPassRowsMax = 512;
 // Rows that one worker prepares for itself alone.
 constexpr int kPrivateRows = 64;
 
-// Rows in the two tile layouts of kernels::MatmulArgs.
+// Rows in the layouts of kernels::MatmulArgs.
 struct TileStorage {
   float* x = nullptr;
   std::byte* xq = nullptr;
   float* xq_scales = nullptr;
   int32_t* xq_sums = nullptr;
+  std::byte* slabs = nullptr;
 };
 
 // R is kPassRowsMax. What the model does not need stays null. Memory is taken when it is first
@@ -35,6 +36,7 @@ struct Activations {
     kernels::KvHead head;
     int64_t kv_tokens = 0;
     int slots = 0;
+    bool slabs = false;  // whether there are some
   };
   static Result<Activations> create(const ModelSpec& spec, const Room& room);
   static int64_t bytes_wanted(const ModelSpec& spec, const Room& room);

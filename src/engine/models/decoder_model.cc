@@ -74,6 +74,11 @@ int linear_layers(const ModelSpec& spec, const Shard& shard) {
   return count;
 }
 
+// Exact precision multiplies floats.
+const kernels::SlabKernels* slabs_for(const kernels::Isa& isa, Precision precision) {
+  return precision == Precision::kExact ? nullptr : isa.slabs;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<RankModel>> RankModel::load(const ModelFiles& files,
@@ -98,13 +103,16 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
   if (spec.local_rope) {
     model->local_rope_frequencies_ = rope_frequencies(*spec.local_rope, capacity);
   }
+  const kernels::SlabKernels* slabs = slabs_for(*isa, options.precision);
   HEARTH_TRY(model->activations_, Activations::create(spec, {.threads = threads,
                                                              .head = model->kv_->shape().head,
                                                              .kv_tokens = kv_tokens,
-                                                             .slots = options.sequences_max}));
+                                                             .slots = options.sequences_max,
+                                                             .slabs = slabs != nullptr}));
   model->context_ = {.spec = &model->spec_,
                      .first_layer = options.shard.layer_begin,
                      .kernels = isa->kernels,
+                     .slabs = slabs,
                      .tuning = &model->tuning_,
                      .precision = options.precision,
                      .rope_frequencies = model->rope_frequencies_,
@@ -123,13 +131,16 @@ Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptio
   const KvShape shape = kv_shape(spec_, options);
   const int slots = options.sequences_max;
   const int linear = linear_layers(spec_, shard_);
+  const bool slabs = slabs_for(*isa_, options.precision) != nullptr;
   const Needs needs{
       .weights = loader.bytes(),
       .kv = KvCache::bytes_wanted(shape, kv_tokens, slots, kPassRowsMax),
       .states = spec_.delta ? RecurrentState::bytes_wanted(*spec_.delta, linear, slots) : 0,
-      .activations = Activations::bytes_wanted(
-          spec_,
-          {.threads = threads(), .head = shape.head, .kv_tokens = kv_tokens, .slots = slots})};
+      .activations = Activations::bytes_wanted(spec_, {.threads = threads(),
+                                                       .head = shape.head,
+                                                       .kv_tokens = kv_tokens,
+                                                       .slots = slots,
+                                                       .slabs = slabs})};
   HEARTH_RETURN_IF_ERROR(check_memory(needs, kv_tokens, slots));
   HEARTH_TRY(KvCache kv, KvCache::create(shape, kv_tokens, slots, kPassRowsMax));
   kv_ = std::make_unique<KvCache>(std::move(kv));

@@ -58,18 +58,45 @@ struct Pass::TilePlan {
   const std::vector<float>* norm = nullptr;  // applied to each row first
   float epsilon = 0;
   std::span<const int32_t> chosen;  // row numbers; empty: all
-  bool floats = false;              // the layouts wanted
-  bool quantised = false;
+  Forms forms;                      // those wanted
 };
 
-// One tile of m rows at `first_row` of the storage.
-void Pass::fill_tile(const float* tile_rows, int m, int64_t columns, bool floats, bool quantised,
-                     const TileStorage& storage, int64_t first_row) {
-  const int64_t at = first_row * round_up(columns, kGroup);
-  if (floats) kernels().tile_f32(tile_rows, m, columns, storage.x + at);
-  if (quantised) {
+Forms Pass::form_for(const PackedMatrix& matrix, int rows) const {
+  if (context_.precision == Precision::kExact) return {.floats = true};
+  const kernels::SlabKernels* slabs = context_.slabs;
+  if (slabs != nullptr && rows >= slabs->rows_min &&
+      slabs->matmul[static_cast<int>(matrix.encoding)] != nullptr) {
+    return {.slabs = true};
+  }
+  return {.floats = !matrix.quantised(), .quantised = matrix.quantised()};
+}
+
+Forms Pass::forms_for(std::initializer_list<const PackedMatrix*> matrices, int rows) const {
+  Forms forms;
+  for (const PackedMatrix* matrix : matrices) {
+    const Forms form = form_for(*matrix, rows);
+    forms.floats |= form.floats;
+    forms.quantised |= form.quantised;
+    forms.slabs |= form.slabs;
+  }
+  return forms;
+}
+
+// Rows first_row .. first_row + m - 1 of the tiles.
+void Pass::fill_tile(const float* tile_rows, int m, int64_t columns, const Forms& forms,
+                     const Tiles& tiles, int first_row) {
+  const TileStorage& storage = tiles.storage;
+  const int64_t at = first_row * tiles.columns;
+  if (forms.floats) kernels().tile_f32(tile_rows, m, columns, storage.x + at);
+  if (forms.quantised) {
     kernels().tile_q(tile_rows, m, columns, storage.xq + at / 4 * kQuadBytes,
                      storage.xq_scales + at / kGroup, storage.xq_sums + at / kHalfGroup);
+  }
+  if (forms.slabs) {
+    for (int i = 0; i < m; ++i) {
+      context_.slabs->fill(tile_rows + i * columns, columns, first_row + i, tiles.rows,
+                           storage.slabs);
+    }
   }
 }
 
@@ -82,9 +109,9 @@ Tiles Pass::make_tiles(const TilePlan& plan) {
   const Tiles tiles{shared ? activations().shared : own().tile, plan.rows,
                     round_up(plan.columns, kGroup)};
   for (int64_t t = range.begin; t < range.end; ++t) {
-    const int64_t first = t * kTileRows;
-    const int m = static_cast<int>(std::min<int64_t>(kTileRows, plan.rows - first));
-    const float* tile_rows = plan.x + first * plan.columns;
+    const int first = static_cast<int>(t * kTileRows);
+    const int m = std::min(kTileRows, plan.rows - first);
+    const float* tile_rows = plan.x + int64_t{first} * plan.columns;
     if (plan.norm != nullptr) {
       for (int i = 0; i < m; ++i) {
         const int64_t row = plan.chosen.empty() ? first + i : plan.chosen[first + i];
@@ -93,60 +120,35 @@ Tiles Pass::make_tiles(const TilePlan& plan) {
       }
       tile_rows = own().staging;
     }
-    fill_tile(tile_rows, m, plan.columns, plan.floats, plan.quantised, tiles.storage, first);
+    fill_tile(tile_rows, m, plan.columns, plan.forms, tiles, first);
   }
   if (shared) barrier();
   return tiles;
 }
 
-namespace {
-
-bool quantises(const PackedMatrix& matrix, Precision precision) {
-  return precision == Precision::kDefault && matrix.quantised();
-}
-
-struct Layouts {
-  bool floats = false;
-  bool quantised = false;
-};
-
-Layouts layouts_for(std::initializer_list<const PackedMatrix*> matrices, Precision precision) {
-  Layouts layouts;
-  for (const PackedMatrix* matrix : matrices) {
-    (quantises(*matrix, precision) ? layouts.quantised : layouts.floats) = true;
-  }
-  return layouts;
-}
-
-}  // namespace
-
 Tiles Pass::normed_tiles(const float* x, const std::vector<float>& weight, float epsilon,
                          std::initializer_list<const PackedMatrix*> matrices,
                          std::span<const int32_t> chosen) {
-  const Layouts layouts = layouts_for(matrices, context_.precision);
+  const int row_count = chosen.empty() ? rows() : static_cast<int>(chosen.size());
   return make_tiles({.x = x,
-                     .rows = chosen.empty() ? rows() : static_cast<int>(chosen.size()),
+                     .rows = row_count,
                      .columns = static_cast<int64_t>(weight.size()),
                      .norm = &weight,
                      .epsilon = epsilon,
                      .chosen = chosen,
-                     .floats = layouts.floats,
-                     .quantised = layouts.quantised});
+                     .forms = forms_for(matrices, row_count)});
 }
 
 Tiles Pass::tiles(const float* x, int64_t columns,
                   std::initializer_list<const PackedMatrix*> matrices) {
-  const Layouts layouts = layouts_for(matrices, context_.precision);
-  return make_tiles({.x = x,
-                     .rows = rows(),
-                     .columns = columns,
-                     .floats = layouts.floats,
-                     .quantised = layouts.quantised});
+  return make_tiles(
+      {.x = x, .rows = rows(), .columns = columns, .forms = forms_for(matrices, rows())});
 }
 
 Tiles Pass::own_tiles(const RowsView& x, int row_count,
                       std::initializer_list<const PackedMatrix*> matrices) {
-  const Layouts layouts = layouts_for(matrices, context_.precision);
+  const Forms forms = forms_for(matrices, row_count);
+  const Tiles tiles{own().tile, row_count, round_up(x.columns, kGroup)};
   for (int first = 0; first < row_count; first += kTileRows) {
     const int m = std::min(kTileRows, row_count - first);
     const float* tile_rows = x.row(first);
@@ -156,9 +158,9 @@ Tiles Pass::own_tiles(const RowsView& x, int row_count,
       }
       tile_rows = own().staging;
     }
-    fill_tile(tile_rows, m, x.columns, layouts.floats, layouts.quantised, own().tile, first);
+    fill_tile(tile_rows, m, x.columns, forms, tiles, first);
   }
-  return {own().tile, row_count, round_up(x.columns, kGroup)};
+  return tiles;
 }
 
 void Pass::multiply(const Tiles& tiles, std::initializer_list<Product> products) {
@@ -181,8 +183,10 @@ void Pass::multiply_blocks(const Tiles& tiles, const PackedMatrix& matrix, Range
                            int64_t out_stride, const float* bias, bool add) {
   if (blocks.begin >= blocks.end) return;
   const auto encoding = static_cast<int>(matrix.encoding);
-  const bool quantised = quantises(matrix, context_.precision);
-  const auto matmul = quantised ? kernels().matmul_q[encoding] : kernels().matmul[encoding];
+  const Forms form = form_for(matrix, tiles.rows);
+  const auto matmul = form.slabs       ? context_.slabs->matmul[encoding]
+                      : form.quantised ? kernels().matmul_q[encoding]
+                                       : kernels().matmul[encoding];
   matmul({.weights = matrix.data,
           .block_bytes = matrix.block_bytes(),
           .groups = matrix.groups,
@@ -192,6 +196,7 @@ void Pass::multiply_blocks(const Tiles& tiles, const PackedMatrix& matrix, Range
           .xq = tiles.storage.xq,
           .xq_scales = tiles.storage.xq_scales,
           .xq_sums = tiles.storage.xq_sums,
+          .slabs = tiles.storage.slabs,
           .out = out,
           .out_stride = out_stride,
           .out_columns = matrix.rows,

@@ -23,6 +23,7 @@ struct PassContext {
   const ModelSpec* spec = nullptr;
   int first_layer = 0;  // of the shard, in the model
   const kernels::Kernels* kernels = nullptr;
+  const kernels::SlabKernels* slabs = nullptr;  // where there are some
   const Tuning* tuning = nullptr;
   Precision precision = Precision::kDefault;
   std::span<const double> rope_frequencies;        // [rope.dimensions / 2]
@@ -46,7 +47,14 @@ struct PassRows {
   int rows = 0;
 };
 
-// Input of a product, in the layouts that its matrices need.
+// The forms in which rows of activations meet matrices.
+struct Forms {
+  bool floats = false;
+  bool quantised = false;
+  bool slabs = false;
+};
+
+// Input of a product, in the forms that its matrices need.
 struct Tiles {
   TileStorage storage;
   int rows = 0;
@@ -154,8 +162,11 @@ class Pass {
  private:
   struct TilePlan;
   Tiles make_tiles(const TilePlan& plan);
-  void fill_tile(const float* rows, int m, int64_t columns, bool floats, bool quantised,
-                 const TileStorage& storage, int64_t first_row);
+  // The form for a product of so many rows, and those for several matrices.
+  Forms form_for(const PackedMatrix& matrix, int rows) const;
+  Forms forms_for(std::initializer_list<const PackedMatrix*> matrices, int rows) const;
+  void fill_tile(const float* rows, int m, int64_t columns, const Forms& forms, const Tiles& tiles,
+                 int first_row);
   struct AttentionTask;
   bool divides_spans() const;
   Range spans_of(int layer, const Segment& segment) const;

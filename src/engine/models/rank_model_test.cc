@@ -14,6 +14,7 @@
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/safetensors.h"
 #include "engine/kernels/isa.h"
+#include "engine/kernels/test_kernels.h"
 #include "engine/model_files.h"
 
 namespace hearth::engine {
@@ -231,6 +232,15 @@ class GoldenTest : public testing::TestWithParam<std::tuple<Reference, std::stri
     options.kv_tokens = reference().kv_tokens;
     return load(reference().model, options, isa());
   }
+  void check_default_precision() {
+    const auto model = load_model({.threads = 2});
+    EXPECT_EQ(model->isa(), isa());
+    const Agreement result = agreement(golden_.logits, prefill(*model, golden_.ids),
+                                       static_cast<int>(golden_.ids.size()));
+    EXPECT_LE(result.divergence, 2e-3);
+    EXPECT_GE(result.top1, 0.97);
+    RecordProperty("divergence", std::to_string(result.divergence));
+  }
   const Golden golden_ = read_golden(reference());
 };
 
@@ -253,14 +263,7 @@ TEST_P(GoldenTest, ExactPrecisionMatchesTheReference) {
   EXPECT_EQ(greedy, golden_.greedy);
 }
 
-TEST_P(GoldenTest, DefaultPrecisionIsClose) {
-  const auto model = load_model({.threads = 2});
-  const Agreement result =
-      agreement(golden_.logits, prefill(*model, golden_.ids), static_cast<int>(golden_.ids.size()));
-  EXPECT_LE(result.divergence, 2e-3);
-  EXPECT_GE(result.top1, 0.97);
-  RecordProperty("divergence", std::to_string(result.divergence));
-}
+TEST_P(GoldenTest, DefaultPrecisionIsClose) { check_default_precision(); }
 
 TEST_P(GoldenTest, APipelineOfTwoGivesTheBitsOfOne) {
   for (const Precision precision : {Precision::kExact, Precision::kDefault}) {
@@ -313,13 +316,48 @@ std::vector<std::string_view> supported_isas() {
   return names;
 }
 
+std::string golden_name(
+    const testing::TestParamInfo<std::tuple<Reference, std::string_view>>& info) {
+  return std::string(std::get<0>(info.param).name) + "_" + std::string(std::get<1>(info.param));
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, GoldenTest,
                          testing::Combine(testing::ValuesIn(kReferences),
                                           testing::ValuesIn(supported_isas())),
-                         [](const auto& info) {
-                           return std::string(std::get<0>(info.param).name) + "_" +
-                                  std::string(std::get<1>(info.param));
-                         });
+                         golden_name);
+
+std::vector<std::string_view> isas_with_slabs() {
+  std::vector<std::string_view> names;
+  for (const kernels::Isa* isa : kernels::with_slabs()) names.push_back(isa->name);
+  return names;
+}
+
+// Products of many rows by a matrix unit, most often emulated.
+class SlabGoldenTest : public GoldenTest {
+ protected:
+  const kernels::SlabEmulation emulation_;
+};
+
+class SlabModelTest : public testing::Test {
+ protected:
+  const kernels::SlabEmulation emulation_;
+};
+
+TEST_P(SlabGoldenTest, DefaultPrecisionIsClose) { check_default_precision(); }
+
+// As long as every step has enough rows for the unit.
+TEST_F(SlabModelTest, BitsDoNotDependOnTheStep) {
+  for (const std::string_view isa : isas_with_slabs()) {
+    const auto model = load("models/llama", {.threads = 2}, isa);
+    const std::vector<int32_t> tokens = all_rows(75);
+    EXPECT_EQ(run({model.get()}, tokens, {33, 10, 32}), prefill(*model, tokens));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, SlabGoldenTest,
+                         testing::Combine(testing::ValuesIn(kReferences),
+                                          testing::ValuesIn(isas_with_slabs())),
+                         golden_name);
 
 // The rest does not depend on the instruction set.
 
@@ -334,7 +372,7 @@ TEST(RankModel, LongPromptsAreCutWithoutATrace) {
 }
 
 TEST(RankModel, OnlyTheRowsAskedForGetLogits) {
-  const auto model = load(kModel, {.threads = 2});
+  const auto model = load(kModel, {.precision = Precision::kExact, .threads = 2});
   const std::vector<int32_t> tokens = all_rows(30);
   const std::vector<float> all = prefill(*model, tokens);
   const size_t vocab = model->spec().vocab;

@@ -78,13 +78,20 @@ struct Codes {
                                                                 : (1 << kLayout.bits()) - 1;
   // The offset of what dot products make of the bytes.
   static constexpr int kDotOffset = kOffset - dot_taken_off(kMax);
+  // As they are stored.
+  template <int kQuad>
+  HEARTH_SIMD I32x16 stored_quad(const std::byte* block, int64_t columns, int64_t group) {
+    const I32x16 low = load_quad<kLayout.low_bits, 0, kQuad>(block, group);
+    if constexpr (kLayout.high_bits == 0) {
+      return low;
+    } else {
+      const std::byte* high = block + plane_bytes(kLayout.low_bits, columns);
+      return either(low, load_quad<kLayout.high_bits, kLayout.low_bits, kQuad>(high, group));
+    }
+  }
   template <int kQuad>
   HEARTH_SIMD I32x16 quad(const std::byte* block, int64_t columns, int64_t group) {
-    I32x16 bytes = load_quad<kLayout.low_bits, 0, kQuad>(block, group);
-    if constexpr (kLayout.high_bits > 0) {
-      const std::byte* high = block + plane_bytes(kLayout.low_bits, columns);
-      bytes = either(bytes, load_quad<kLayout.high_bits, kLayout.low_bits, kQuad>(high, group));
-    }
+    I32x16 bytes = stored_quad<kQuad>(block, columns, group);
     if constexpr (kLayout.values == Values::kIQ4) bytes = lookup(kIQ4Book.bytes, bytes);
     if constexpr (kLayout.values == Values::kE2M1) bytes = lookup(kE2M1Book.bytes, bytes);
     return bytes;
