@@ -1,4 +1,4 @@
-// Products of many rows on a matrix unit (flags: src/engine/CMakeLists.txt). What else the entry of
+// Products of many rows on a matrix unit (flags: kernels.cmake). What else the entry of
 // the registry has is AVX-512's.
 #include "engine/kernels/avx512/simd.h"
 

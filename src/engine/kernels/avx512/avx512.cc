@@ -4,7 +4,6 @@
 // Each builds on those before it.
 #include "engine/kernels/generic/rows.h"
 
-#include "engine/kernels/generic/attention.h"
 #include "engine/kernels/generic/delta_rule.h"
 #include "engine/kernels/generic/peak.h"
 #include "engine/kernels/tables.h"
@@ -26,9 +25,7 @@ const Kernels kAvx512Kernels = {
     .swiglu_oss = swiglu_oss,
     .add = add_rows,
     .delta_rule = delta_rule,
-    .to_q16 = to_q16,
-    .attention_f32 = attention<PageF32>,
-    .attention_q16 = attention<PageQ16>,
+    .attention = &kAvx512AttentionKernels,
     .peak_float = peak_float,
     .peak_quantised = peak_quantised,
 };

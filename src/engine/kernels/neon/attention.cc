@@ -1,4 +1,4 @@
-// Attention, compiled for one instruction set (flags: src/engine/CMakeLists.txt).
+// Attention, compiled for one instruction set (flags: kernels.cmake).
 #include "engine/kernels/neon/simd.h"
 
 // Builds on it.
