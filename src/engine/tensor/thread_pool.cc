@@ -3,6 +3,8 @@
 #include <chrono>
 #include <system_error>
 
+#include "base/relax.h"
+
 namespace hearth::engine {
 namespace {
 
@@ -16,14 +18,6 @@ constexpr microseconds kSpinBetween{50};
 // Where there are more threads than cores, the one waited for may need this core to go on.
 constexpr microseconds kSpinCrowded{0};
 constexpr int kSpinsPerLook = 64;  // at the clock
-
-void relax() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("isb");  // waits a little, which `yield` does not on most cores
-#endif
-}
 
 // Returns once `counter` differs from `old`.
 void wait_for_change(const std::atomic<uint32_t>& counter, uint32_t old, microseconds spin) {
