@@ -1,12 +1,14 @@
 // How long a sum over ranks takes, each a process of its own on this machine.
 //   hearth_bench_collectives RANKS TRANSPORT [EFFORT]
 // bench/compare_open_mpi runs it in turns with the same loop over Open MPI.
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "collectives_calls.h"
@@ -20,7 +22,17 @@ int fail(const Error& error) {
   return 1;
 }
 
+// Each rank keeps to a core where there is one for each, as with mpirun.
+void keep_to_a_core(int rank, int ranks) {
+  if (ranks > static_cast<int>(std::thread::hardware_concurrency())) return;
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  CPU_SET(rank, &cores);
+  ::sched_setaffinity(0, sizeof cores, &cores);
+}
+
 int be_a_rank(std::unique_ptr<Rendezvous> door, GroupOptions options, int effort) {
+  keep_to_a_core(options.rank, static_cast<int>(options.addresses.size()));
   auto group = Group::join(std::move(door), options);
   if (!group.ok()) return fail(group.error());
   std::vector<int> all;

@@ -68,6 +68,7 @@ class UcxTransport final : public Transport {
                        int timeout_ms) override;
   Result<void> send(int to, Tag tag, std::span<const std::byte> data) override;
   Result<size_t> recv(int from, Tag tag, Destination into) override;
+  bool shares_memory(int peer) const override { return peers_[peer].shares_memory; }
   void abort(const std::string& reason) override;
 
  private:
@@ -171,6 +172,7 @@ Result<void> UcxTransport::connect(int rank, std::span<const std::string> addres
       return Error(Code::kUnavailable,
                    fmt::format("rank {} at {} shares no memory with this host", peer, hosts[peer]));
     }
+    peers_[peer].shares_memory = near && worker_->shares_memory();
     HEARTH_RETURN_IF_ERROR(open(peer, near ? reachable.near : reachable.far));
   }
   // Connections of UCX come to be while both sides drive it. The second hello says that the first
