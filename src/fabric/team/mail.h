@@ -26,8 +26,8 @@ class Mail {
                           std::span<const std::span<std::byte>> all);
 
  private:
-  // Of a message, at most. It fits into a socket's buffer.
-  static constexpr size_t kPieceNumbers = 16 * 1024;
+  // Of a message, at most: two of them fit into a socket's buffer within a host.
+  static constexpr size_t kPieceNumbers = 32 * 1024;
 
   int size() const { return static_cast<int>(ranks_.size()); }
   Result<void> send_all(Tag tag, std::span<const std::byte> message);

@@ -26,8 +26,8 @@ class Wire {
   // `numbers` as they travel: written to `room`, or where they lie.
   const std::byte* encode(std::span<const float> numbers, std::byte* room) const;
 
-  // out[i] = parts[0][i] + parts[1][i] + ... in float32, every part as encode() gave it. `out` may
-  // itself be one of them.
+  // out[i] = parts[0][i] + parts[1][i] + ... in float32, every part as encode() gave it, two at
+  // least. `out` may itself be one of them.
   void sum(std::span<const std::byte* const> parts, std::span<float> out) const;
 
  private:
