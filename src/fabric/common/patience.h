@@ -39,7 +39,7 @@ class Patience {
   static constexpr std::chrono::microseconds kSpin{100};
   static constexpr std::chrono::microseconds kAttentive{20};
   // A yield that takes longer has let another thread run.
-  static constexpr std::chrono::microseconds kCrowdedYield{30};
+  static constexpr std::chrono::microseconds kCrowdedYield{3};
   static constexpr std::chrono::milliseconds kCrowdedFor{10};
 
   bool renewed_ = true;

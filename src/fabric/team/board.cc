@@ -23,7 +23,7 @@ namespace hearth::fabric {
 namespace {
 
 // Looks before the clock is asked.
-constexpr int kLooks = 200;
+constexpr int kLooks = 20;
 // So often a sleeper asks whether the group has failed.
 constexpr std::chrono::milliseconds kAskEvery{50};
 
