@@ -166,17 +166,18 @@ Tiles Pass::own_tiles(const RowsView& x, int row_count,
 void Pass::multiply(const Tiles& tiles, std::initializer_list<Product> products) {
   int64_t total = 0;
   for (const Product& product : products) total += product.matrix->blocks();
-  const Range range = part(total);
-  int64_t first = 0;  // the product's first block among all
-  for (const Product& product : products) {
-    const PackedMatrix& matrix = *product.matrix;
-    const Range blocks{std::max<int64_t>(range.begin - first, 0),
-                       std::min(range.end - first, matrix.blocks())};
-    first += matrix.blocks();
-    const bool biased = product.bias != nullptr && !product.bias->empty();
-    multiply_blocks(tiles, matrix, blocks, product.out, matrix.rows,
-                    biased ? product.bias->data() : nullptr, product.add);
-  }
+  worker_.deal(total, [&](Range range) {
+    int64_t first = 0;  // the product's first block among all
+    for (const Product& product : products) {
+      const PackedMatrix& matrix = *product.matrix;
+      const Range blocks{std::max<int64_t>(range.begin - first, 0),
+                         std::min(range.end - first, matrix.blocks())};
+      first += matrix.blocks();
+      const bool biased = product.bias != nullptr && !product.bias->empty();
+      multiply_blocks(tiles, matrix, blocks, product.out, matrix.rows,
+                      biased ? product.bias->data() : nullptr, product.add);
+    }
+  });
 }
 
 void Pass::multiply_blocks(const Tiles& tiles, const PackedMatrix& matrix, Range blocks, float* out,

@@ -104,6 +104,11 @@ class Pass {
   int linear_index(int layer) const;
   // This worker's part of [0, total), and of all.
   Range part(int64_t total) const { return worker_.part(total); }
+  // Calls body(Range) for this worker's parts of [0, total), dealt out as workers ask for more.
+  template <class Body>
+  void deal(int64_t total, Body body) {
+    worker_.deal(total, body);
+  }
   int workers() const { return worker_.count(); }
   int worker() const { return worker_.index(); }
   void barrier() { worker_.barrier(); }
