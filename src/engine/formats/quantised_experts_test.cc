@@ -1,5 +1,6 @@
 // Whole models whose experts are stacked and quantised, as published for MLX and by the authors of
-// gpt-oss, against the same models with the same numbers as floats.
+// gpt-oss, and one whose latent attention is, against the same models with the same numbers as
+// floats.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -169,6 +170,40 @@ TEST_F(QuantisedExperts, OfMlx) {
   const std::vector<float> expected = logits(config, floats);
   config["quantization"] = {{"group_size", kGroupSize}, {"bits", 4}};
   expect_same(logits(config, stacked), expected);
+}
+
+// The keys' half of kv_b is multiplied with transposed.
+TEST_F(QuantisedExperts, BesideQuantisedLatentAttention) {
+  json config = json::parse(read_file(golden("models/deepseek_v3/config.json")));
+  Tensors floats = read_tensors(golden("models/deepseek_v3/model.safetensors"));
+  Tensors quantised = floats;
+  constexpr int64_t kGroupSize = 32;
+  for (auto& [name, t] : floats) {
+    if (!name.ends_with("kv_b_proj.weight")) continue;
+    const int64_t rows = t.shape[0];
+    const int64_t columns = t.shape[1];
+    const std::vector<uint8_t> codes = random_bytes(rows * columns / 2);
+    std::vector<float> scales(rows * columns / kGroupSize);
+    std::vector<float> biases(scales.size());
+    for (size_t i = 0; i < scales.size(); ++i) {
+      scales[i] = 0.01f * static_cast<float>(1 + i % 7);
+      biases[i] = -8 * scales[i];
+    }
+    std::vector<float> numbers(rows * columns);
+    for (int64_t i = 0; i < rows * columns; ++i) {
+      const int code = codes[i / 2] >> (i % 2 * 4) & 15;
+      numbers[i] = scales[i / kGroupSize] * static_cast<float>(code) + biases[i / kGroupSize];
+    }
+    t = tensor("F32", t.shape, numbers);
+    const std::string module = name.substr(0, name.rfind('.'));
+    quantised[name] = tensor("U32", {rows, columns / 8}, codes);
+    quantised[module + ".scales"] = tensor("F32", {rows, columns / kGroupSize}, scales);
+    quantised[module + ".biases"] = tensor("F32", {rows, columns / kGroupSize}, biases);
+  }
+  ASSERT_LT(floats.size(), quantised.size());
+  const std::vector<float> expected = logits(config, floats);
+  config["quantization"] = {{"group_size", kGroupSize}, {"bits", 4}};
+  expect_same(logits(config, quantised), expected);
 }
 
 }  // namespace
