@@ -72,7 +72,8 @@ void transposed(benchmark::State& state, const Isa* isa, Encoding encoding) {
   const std::vector<float> x = waves(m * kInputs);
   std::vector<float> out(m * kOutputs);
   const Buffer panel =
-      Buffer::allocate(kernels::transposed_panel_floats(kInputs) * int64_t{sizeof(float)}).value();
+      Buffer::allocate(kernels::transposed_panel_floats(kInputs, kOutputs) * int64_t{sizeof(float)})
+          .value();
   for (auto _ : state) {
     for (int64_t b = 0; b + kBlocks <= all.blocks(); b += kBlocks) {
       isa->kernels->matmul_transposed[static_cast<int>(encoding)](

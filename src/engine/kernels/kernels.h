@@ -72,11 +72,13 @@ struct TransposedArgs {
   int64_t x_stride = 0;
   float* out = nullptr;
   int64_t out_stride = 0;
-  float* panel = nullptr;  // transposed_panel_floats(inputs) of room, 64-byte aligned
+  float* panel = nullptr;  // transposed_panel_floats(inputs, outputs) of room, 64-byte aligned
 };
-// What 32 columns of weights take as floats.
-static constexpr int64_t transposed_panel_floats(int64_t inputs) {
-  return round_up(inputs, kBlockRows) * kGroup;
+// What 32 columns of weights take as floats, or the sums of one row.
+static constexpr int64_t transposed_panel_floats(int64_t inputs, int64_t outputs) {
+  const int64_t columns = round_up(inputs, kBlockRows) * kGroup;
+  const int64_t sums = round_up(outputs, kGroup) * kBlockRows;
+  return columns > sums ? columns : sums;
 }
 
 // Puts a token's key and value into a page of one head's cache (kv_layout.h).

@@ -92,9 +92,10 @@ struct Widths {
     alone = round_up(alone, kGroup);
   }
   int64_t panel_bytes(const ModelSpec& spec) const {
-    const int64_t keys = spec.latent ? spec.latent->nope_dim : 0;
-    return std::max(kernels::panel_bytes(any),
-                    kernels::transposed_panel_floats(keys) * int64_t{sizeof(float)});
+    const int64_t floats = spec.latent ? kernels::transposed_panel_floats(spec.latent->nope_dim,
+                                                                          spec.latent->latent_dim)
+                                       : 0;
+    return std::max(kernels::panel_bytes(any), floats * int64_t{sizeof(float)});
   }
   // Rows of the widest input that a worker's tile must hold.
   int64_t tile_rows() const {
