@@ -50,7 +50,7 @@ Tensors read_tensors(const std::string& path) {
 class QuantisedExperts : public ::testing::Test {
  protected:
   // The logits of 16 tokens, float32 throughout, of a directory with this config and weights.
-  static std::vector<float> logits(const json& config, const Tensors& tensors) {
+  std::vector<float> logits(const json& config, const Tensors& tensors) {
     const TemporaryFolder folder;
     json header = json::object();
     std::string data;
@@ -70,6 +70,7 @@ class QuantisedExperts : public ::testing::Test {
         **files, {.shard = {0, spec.layers}, .precision = Precision::kExact, .threads = 2});
     EXPECT_TRUE(model.ok()) << model.error().message();
     if (!model.ok()) return {};
+    packed_bytes_ = static_cast<int64_t>((*model)->weights().size());
     std::vector<int32_t> tokens(16);
     std::iota(tokens.begin(), tokens.end(), 7);
     std::vector<int32_t> rows(tokens.size());
@@ -100,6 +101,7 @@ class QuantisedExperts : public ::testing::Test {
   }
 
   std::mt19937 random_{7};
+  int64_t packed_bytes_ = 0;  // of the model that gave the latest logits
 };
 
 // [experts, inputs, outputs] in BF16 becomes blocks [experts, outputs, inputs / 32, 16].
@@ -178,10 +180,12 @@ TEST_F(QuantisedExperts, BesideQuantisedLatentAttention) {
   Tensors floats = read_tensors(golden("models/deepseek_v3/model.safetensors"));
   Tensors quantised = floats;
   constexpr int64_t kGroupSize = 32;
+  int64_t count = 0;  // of quantised numbers
   for (auto& [name, t] : floats) {
     if (!name.ends_with("kv_b_proj.weight")) continue;
     const int64_t rows = t.shape[0];
     const int64_t columns = t.shape[1];
+    count += rows * columns;
     const std::vector<uint8_t> codes = random_bytes(rows * columns / 2);
     std::vector<float> scales(rows * columns / kGroupSize);
     std::vector<float> biases(scales.size());
@@ -200,10 +204,13 @@ TEST_F(QuantisedExperts, BesideQuantisedLatentAttention) {
     quantised[module + ".scales"] = tensor("F32", {rows, columns / kGroupSize}, scales);
     quantised[module + ".biases"] = tensor("F32", {rows, columns / kGroupSize}, biases);
   }
-  ASSERT_LT(floats.size(), quantised.size());
+  ASSERT_GT(count, 0);
   const std::vector<float> expected = logits(config, floats);
+  const int64_t float_bytes = packed_bytes_;
   config["quantization"] = {{"group_size", kGroupSize}, {"bits", 4}};
   expect_same(logits(config, quantised), expected);
+  // 4 bits and their share of a scale and a bias, instead of 32 bits.
+  EXPECT_EQ(packed_bytes_, float_bytes - count * (32 - 6) / 8);
 }
 
 }  // namespace
