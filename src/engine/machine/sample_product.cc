@@ -47,7 +47,7 @@ Result<SampleProduct> SampleProduct::create(const kernels::Kernels& kernels, con
   const kernels::SlabKernels* slabs = shape.slabs;
   if (slabs != nullptr && shape.rows_max >= slabs->rows_min &&
       slabs->matmul[static_cast<int>(shape.encoding)] != nullptr) {
-    sample.slabs_kernels_ = slabs;
+    sample.slab_kernels_ = slabs;
     HEARTH_TRY(sample.slabs_,
                Buffer::allocate(kernels::slabs_bytes(shape.rows_max, shape.columns)));
   }
@@ -71,14 +71,14 @@ void SampleProduct::fill_rows(int rows) {
     kernels_->tile_q(&from[at], m, matrix_.columns, &xq_[at / 4 * kernels::kQuadBytes],
                      &scales_[at / kGroup], &sums_[at / kernels::kHalfGroup]);
   }
-  for (int r = 0; slabs_kernels_ != nullptr && r < rows; ++r) {
-    slabs_kernels_->fill(&from[r * matrix_.columns], matrix_.columns, r, rows, slabs_.data());
+  for (int r = 0; slab_kernels_ != nullptr && r < rows; ++r) {
+    slab_kernels_->fill(&from[r * matrix_.columns], matrix_.columns, r, rows, slabs_.data());
   }
 }
 
 kernels::Matmul SampleProduct::function() const {
   const auto encoding = static_cast<int>(matrix_.encoding);
-  if (slabs_kernels_ != nullptr) return slabs_kernels_->matmul[encoding];
+  if (slab_kernels_ != nullptr) return slab_kernels_->matmul[encoding];
   return matrix_.quantised() ? kernels_->matmul_q[encoding] : kernels_->matmul[encoding];
 }
 

@@ -55,7 +55,7 @@ class SampleProduct {
   std::vector<std::byte> xq_;
   std::vector<float> scales_;
   std::vector<int32_t> sums_;
-  const kernels::SlabKernels* slabs_kernels_ = nullptr;  // if rows are slabs
+  const kernels::SlabKernels* slab_kernels_ = nullptr;  // if rows are slabs
   Buffer slabs_;
   std::vector<float> out_;
 };
