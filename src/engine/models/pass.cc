@@ -228,6 +228,27 @@ void Pass::multiply_each(std::span<const PackedMatrix> matrices, const float* in
   }
 }
 
+void Pass::multiply_each_transposed(std::span<const PackedMatrix> matrices, const float* in,
+                                    int64_t in_stride, int64_t in_step, float* out,
+                                    int64_t out_stride, int64_t out_step) {
+  const Range range = part(static_cast<int64_t>(matrices.size()));
+  for (int64_t i = range.begin; i < range.end; ++i) {
+    const PackedMatrix& matrix = matrices[i];
+    kernels().matmul_transposed[static_cast<int>(matrix.encoding)](
+        {.weights = matrix.data,
+         .block_bytes = matrix.block_bytes(),
+         .groups = matrix.groups,
+         .inputs = matrix.rows,
+         .outputs = matrix.columns,
+         .rows = rows(),
+         .x = in + i * in_step,
+         .x_stride = in_stride,
+         .out = out + i * out_step,
+         .out_stride = out_stride,
+         .panel = reinterpret_cast<float*>(own().panel)});
+  }
+}
+
 void Pass::add_normed(float* x, const float* y, const std::vector<float>& weight) {
   const auto width = static_cast<int64_t>(weight.size());
   const Range range = part(rows());

@@ -140,6 +140,10 @@ class Pass {
   // and gives those from i * out_step on. A worker does whole matrices.
   void multiply_each(std::span<const PackedMatrix> matrices, const float* in, int64_t in_stride,
                      int64_t in_step, float* out, int64_t out_stride, int64_t out_step);
+  // The same with each matrix transposed.
+  void multiply_each_transposed(std::span<const PackedMatrix> matrices, const float* in,
+                                int64_t in_stride, int64_t in_step, float* out, int64_t out_stride,
+                                int64_t out_step);
 
   // x[r] += RMSNorm(y[r]), rows of the residual stream's width.
   void add_normed(float* x, const float* y, const std::vector<float>& weight);
