@@ -180,7 +180,7 @@ TEST(StateJson, SurvivesTextThatIsNotUtf8) {
 }
 
 TEST(PreviewsJson, PlansForOneAndTwoDevices) {
-  const json previews = json::parse(previews_json(cluster_of_two(), ember()))["previews"];
+  const json previews = json::parse(previews_json(cluster_of_two(), ember(), "q16"))["previews"];
   ASSERT_EQ(previews.size(), 2u);
   for (int devices = 1; devices <= 2; ++devices) {
     const json& preview = previews[devices - 1];
@@ -199,7 +199,7 @@ TEST(PreviewsJson, PlansForOneAndTwoDevices) {
 TEST(PreviewsJson, SaysWhyNothingFits) {
   cluster::ModelFacts model = ember();
   model.layer_bytes = 100'000'000'000;
-  const json previews = json::parse(previews_json(cluster_of_two(), model))["previews"];
+  const json previews = json::parse(previews_json(cluster_of_two(), model, "q16"))["previews"];
   ASSERT_EQ(previews.size(), 2u);
   EXPECT_TRUE(previews[0]["instance"].is_null());
   EXPECT_TRUE(previews[0]["memory_delta_by_node"].is_null());
