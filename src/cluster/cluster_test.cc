@@ -122,6 +122,7 @@ TEST(ClusterTest, AnInstanceIsPlannedAndKnownToAll) {
   };
   ASSERT_TRUE(eventually([&] { return planned(a) && planned(b); }));
   EXPECT_GT(changes, 0);
+  EXPECT_EQ(a->view().instances.at(*id).kv, "q8");
   const Plan plan = a->view().instances.at(*id).plan;
   EXPECT_EQ(plan.ranks[0].layer_begin, 0);
   EXPECT_EQ(plan.ranks[1].layer_end, 8);
