@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
@@ -60,14 +61,16 @@ class Fields {
   std::map<std::string, int64_t> numbers(const char* name, size_t size_max, int64_t max) {
     const json* value = find(name);
     if (value == nullptr) return {};
-    good_ = value->is_object() && value->size() <= size_max;
-    std::map<std::string, int64_t> numbers;
-    Fields fields(*value);
-    for (const auto& [key, number] : good_ ? value->items() : json::object().items()) {
-      if (key.size() > kTextBytesMax) good_ = false;
-      numbers[key] = fields.number(key.c_str(), max);
+    if (!value->is_object() || value->size() > size_max) {
+      good_ = false;
+      return {};
     }
-    good_ = good_ && fields.good();
+    Fields fields(*value);
+    std::map<std::string, int64_t> numbers;
+    for (const auto& [key, number] : value->items()) {
+      numbers[cut(key)] = fields.number(key.c_str(), max);
+    }
+    good_ = fields.good();
     return numbers;
   }
 
