@@ -212,10 +212,9 @@ void add_quantize_option(CLI::App& app, engine::Quantize* quantize) {
 void add_kv_option(CLI::App& app, engine::KvType* kv) {
   Words<engine::KvType> words;
   for (const engine::KvType type : engine::kAllKvTypes) words.emplace_back(to_string(type), type);
-  add_word_option(
-      app, "--kv", std::move(words), kv,
-      "Numbers of the KV cache. q16: 2 bytes each, nearly exact; bf16: 2 bytes, coarse; "
-      "q8: 1 byte, room for twice the tokens, coarse; f32: 4 bytes, exact");
+  add_word_option(app, "--kv", std::move(words), kv,
+                  "KV cache. q16: 2 bytes a number, 0.1 % of the references' tokens differ; bf16: "
+                  "2 bytes, 0.7 %; q8: 1 byte, 3 %; f32: 4 bytes, none");
 }
 
 Result<std::vector<int32_t>> parse_ids(const std::string& text) {

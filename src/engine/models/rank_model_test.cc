@@ -267,7 +267,8 @@ TEST_P(GoldenTest, ExactPrecisionMatchesTheReference) {
 
 TEST_P(GoldenTest, DefaultPrecisionIsClose) { check_default_precision(); }
 
-// A mixture of experts takes others at a near tie, so these caches are only near.
+// What coarser caches may cost: several times what they do. A mixture of experts takes others at
+// near ties, and then costs a hundred times as much.
 TEST_P(GoldenTest, CoarserCachesAreNear) {
   const std::vector<float> finest = prefill(*load_model({.threads = 2}), golden_.ids);
   for (const KvType type : {KvType::kBF16, KvType::kQ8}) {
@@ -277,8 +278,9 @@ TEST_P(GoldenTest, CoarserCachesAreNear) {
     EXPECT_GT(max_difference(logits, finest), 0);
     const Agreement result = with_reference(logits);
     const std::string name(to_string(type));
-    EXPECT_LE(result.divergence, 2e-2) << name;
-    EXPECT_GE(result.top1, 0.9) << name;
+    const double bound = type == KvType::kQ8 ? 2e-3 : 2e-4;
+    EXPECT_LE(result.divergence, model->spec().moe ? 100 * bound : bound) << name;
+    EXPECT_GE(result.top1, type == KvType::kQ8 ? 0.8 : 0.9) << name;
     RecordProperty("divergence_" + name, std::to_string(result.divergence));
     RecordProperty("top1_" + name, std::to_string(result.top1));
   }
