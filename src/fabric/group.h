@@ -49,6 +49,8 @@ struct GroupOptions {
   int connect_timeout_ms = 30'000;
 };
 
+// Collectives (collectives.h) sends with this tag.
+inline constexpr Tag kTeamTag = 0xFFFE0000;
 // Tags from here on are Group's own: 0xFFFF0000 broadcast, 0xFFFF0001 barrier.
 inline constexpr Tag kReservedTags = 0xFFFF0000;
 

@@ -47,7 +47,9 @@ inline std::vector<const Isa*> faster_than_scalar() {
 #if defined(__x86_64__)
 using SlabEmulation = AmxEmulation;
 #else
-struct SlabEmulation {};
+struct SlabEmulation {
+  SlabEmulation() {}
+};
 #endif
 
 inline std::vector<const Isa*> with_slabs() {

@@ -236,10 +236,11 @@ void Pass::add_normed(float* x, const float* y, const std::vector<float>& weight
   }
 }
 
+// Dealt out as attention's tasks are.
 template <class Body>
 void Pass::for_each_head_group(Body body) {
-  const Range range = part(int64_t{rows()} * spec().kv_heads);
-  for (int64_t i = range.begin; i < range.end; ++i) {
+  const int64_t total = int64_t{rows()} * spec().kv_heads;
+  for (int64_t i = worker(); i < total; i += workers()) {
     body(i / spec().kv_heads, static_cast<int>(i % spec().kv_heads));
   }
 }
