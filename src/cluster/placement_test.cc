@@ -126,7 +126,7 @@ TEST(PlacementTest, TheCacheCostsMemoryByItsType) {
   EXPECT_EQ(much.error().code(), Code::kResourceExhausted);
   EXPECT_EQ(
       much.error().message(),
-      "ember needs 2.42 GiB of memory and the 1 device that can hold it has 1.80 GiB available");
+      "ember needs 2.42 GiB of memory and the 1 device that can hold it has 1.8 GiB available");
 }
 
 TEST(PlacementTest, SaysWhatIsMissing) {
