@@ -115,17 +115,19 @@ const HalfNames* find_halves(const WeightLoader& loader, const std::string& pref
   return nullptr;
 }
 
-// Per head, what carries its query into the latent space, and the latent to its value.
+// Per head, what carries its query into the latent space, or what carries the latent to its key,
+// which is the same transposed; and what carries the latent to its value.
 Result<void> load_heads(WeightLoader& loader, const ModelSpec& spec, const std::string& prefix,
                         LayerWeights& w) {
   const LatentAttentionSpec& dims = *spec.latent;
   const int64_t heads = spec.heads;
   const int64_t both = int64_t{dims.nope_dim} + dims.value_dim;
   const HalfNames* halves = find_halves(loader, prefix);
-  w.keys_to_latent.resize(heads);
+  std::vector<PackedMatrix>& all_keys = halves != nullptr ? w.keys_to_latent : w.latent_to_keys;
+  all_keys.resize(heads);
   w.latent_to_value.resize(heads);
   for (int64_t h = 0; h < heads; ++h) {
-    PackedMatrix* keys = &w.keys_to_latent[h];
+    PackedMatrix* keys = &all_keys[h];
     PackedMatrix* values = &w.latent_to_value[h];
     if (halves != nullptr) {
       HEARTH_RETURN_IF_ERROR(
@@ -137,9 +139,8 @@ Result<void> load_heads(WeightLoader& loader, const ModelSpec& spec, const std::
       continue;
     }
     const std::string name = prefix + "kv_b_proj.weight";
-    HEARTH_RETURN_IF_ERROR(loader.transposed(name, heads * both, dims.latent_dim,
-                                             {.first = h * both, .count = dims.nope_dim},
-                                             {.count = dims.latent_dim}, keys));
+    HEARTH_RETURN_IF_ERROR(loader.part(name, heads * both, dims.latent_dim,
+                                       {.first = h * both, .count = dims.nope_dim}, keys));
     HEARTH_RETURN_IF_ERROR(loader.part(name, heads * both, dims.latent_dim,
                                        {.first = h * both + dims.nope_dim, .count = dims.value_dim},
                                        values));
