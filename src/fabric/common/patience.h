@@ -40,7 +40,7 @@ class Patience {
 
   static constexpr int kRelaxations = 4;
   static constexpr std::chrono::microseconds kSpin{100};
-  static constexpr std::chrono::microseconds kAttentive{20};
+  static constexpr std::chrono::microseconds kAttentive{5};
   // A yield that takes longer has let another thread run, or one that computes.
   static constexpr std::chrono::microseconds kCrowdedYield{3};
   static constexpr std::chrono::microseconds kBusyYield{500};
