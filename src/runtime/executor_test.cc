@@ -18,10 +18,11 @@ using testing::HasSubstr;
 // All ranks of an instance in this process, each following on a thread.
 class TestPipeline {
  public:
-  TestPipeline(const engine::ModelFiles& files, int ranks, const TestRoom& room = {})
-      : groups_(fabric::in_memory_groups(ranks)) {
+  TestPipeline(const engine::ModelFiles& files, int stages, const std::vector<double>& shares = {})
+      : groups_(fabric::in_memory_groups(stages * std::max(1, static_cast<int>(shares.size())))) {
+    const auto ranks = static_cast<int>(groups_.size());
     for (int rank = 0; rank < ranks; ++rank) {
-      models_.push_back(load_rank(files, rank, ranks, room));
+      models_.push_back(load_rank(files, rank, stages, {}, shares));
     }
     endings_.resize(static_cast<size_t>(ranks));
     for (int rank = 1; rank < ranks; ++rank) {
@@ -159,6 +160,33 @@ TEST_P(ExecutorTest, PipelinesDrawTheSameTokens) {
   }
 }
 
+// Sums over slices are made in another order than one rank's, so the last bits differ.
+TEST_P(ExecutorTest, GridsComputeWhatOneRankComputes) {
+  const int vocab = files_->spec().vocab;
+  const auto logits_of = [&](Executor& executor) {
+    auto prompt = executor.run(logits_step(2, 0, some_tokens(40, vocab)));
+    EXPECT_TRUE(prompt.ok()) << prompt.error().message();
+    auto next = executor.run(logits_step(2, 40, {5}));
+    EXPECT_TRUE(next.ok()) << next.error().message();
+    std::vector<float> logits = std::move(prompt->logits);
+    logits.insert(logits.end(), next->logits.begin(), next->logits.end());
+    return logits;
+  };
+  TestPipeline one(*files_, 1);
+  const std::vector<float> alone = logits_of(one.executor());
+  const std::vector<int32_t> drawn = play(one.executor(), vocab);
+  for (const auto& [stages, shares] :
+       {std::pair{1, std::vector<double>{2, 1}}, std::pair{2, std::vector<double>{1, 1}},
+        std::pair{2, std::vector<double>{1, 3, 1}}}) {
+    SCOPED_TRACE(std::to_string(stages) + " stages of " + std::to_string(shares.size()));
+    TestPipeline grid(*files_, stages, shares);
+    const std::vector<float> logits = logits_of(grid.executor());
+    ASSERT_EQ(logits.size(), alone.size());
+    for (size_t i = 0; i < logits.size(); ++i) ASSERT_NEAR(logits[i], alone[i], 2e-3f) << i;
+    EXPECT_EQ(play(grid.executor(), vocab), drawn);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Models, ExecutorTest, testing::Values("/models/ember", "/tests/golden/models/llama"),
     [](const auto& info) {
@@ -220,6 +248,25 @@ TEST(ExecutorFailureTest, AShardOfTheWrongPlaceIsRefused) {
   auto groups = fabric::in_memory_groups(2);
   const auto second = load_rank(*files, 1, 2);
   EXPECT_EQ(Executor::create(*second, *groups[0]).error().code(), Code::kInvalidArgument);
+}
+
+TEST(ExecutorFailureTest, ASliceOfTheWrongPlaceIsRefused) {
+  const auto files = open_files(llama_path());
+  const auto refuses = [&](int group_size, int shard_rank, int stages,
+                           const std::vector<double>& shares) {
+    auto groups = fabric::in_memory_groups(group_size);
+    const auto model = load_rank(*files, shard_rank, stages, {}, shares);
+    const auto created = Executor::create(*model, *groups[0]);
+    ASSERT_FALSE(created.ok());
+    EXPECT_EQ(created.error().code(), Code::kInvalidArgument);
+    EXPECT_THAT(created.error().message(), HasSubstr("no part for rank 0"));
+  };
+  refuses(2, 1, 1, {1, 1});  // the second slice
+  refuses(4, 2, 2, {1, 1});  // the second stage's first
+  refuses(3, 0, 1, {1, 1});  // a group that is no grid
+  refuses(4, 0, 1, {1, 1});  // all layers, where there are two stages
+  refuses(2, 0, 1, {});      // all of all layers, where there are two ranks
+  refuses(2, 0, 2, {1, 1});  // half the layers, where there is one stage
 }
 
 }  // namespace
