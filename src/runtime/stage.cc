@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "engine/sampler.h"
+#include "runtime/candidates.h"
 
 namespace hearth::runtime {
 namespace {
@@ -118,10 +119,13 @@ Result<void> Stage::compute(const Step& step, StepResult* result) {
   }
   if (!last()) hidden_out_.resize(hidden);
   HEARTH_RETURN_IF_ERROR(forward(step, result));
+  if (!last()) {
+    const auto hidden_out = std::as_bytes(std::span(hidden_out_));
+    return group_.send(group_.rank() + slices(), kHiddenTag, hidden_out);
+  }
+  if (has_candidates(step)) return draw_from_candidates(step, &result->tokens);
   if (draws() && step.output == StepOutput::kTokens) draw(step, &result->tokens);
-  if (last()) return {};
-  const auto hidden_out = std::as_bytes(std::span(hidden_out_));
-  return group_.send(group_.rank() + slices(), kHiddenTag, hidden_out);
+  return {};
 }
 
 Result<void> Stage::forward(const Step& step, StepResult* result) {
@@ -143,10 +147,11 @@ Result<void> Stage::forward(const Step& step, StepResult* result) {
                      first() ? std::span<const float>() : std::span<const float>(hidden_in_),
                      last() ? std::span<float>() : std::span<float>(hidden_out_),
                      last() ? std::span<float>(logits) : std::span<float>()));
-  if (!last() || slices() == 1) return {};
+  if (!last() || slices() == 1 || has_candidates(step)) return {};
   return gather(logit_rows.size(), &all);
 }
 
+// The rank that draws has the first slice, which part_ holds.
 Result<void> Stage::gather(size_t rows, std::vector<float>* logits) {
   if (!draws()) return send_logits(drawer(), vocab_of(model_.shard().slice), part_);
   const size_t vocab = at(model_.spec().vocab);
@@ -154,7 +159,7 @@ Result<void> Stage::gather(size_t rows, std::vector<float>* logits) {
   for (int slice = 0; slice < slices(); ++slice) {
     const size_t columns = at(vocab_of(slice));
     part_.resize(rows * columns);
-    if (slice != model_.shard().slice) {
+    if (slice > 0) {
       HEARTH_RETURN_IF_ERROR(receive_logits(drawer() + slice, vocab_of(slice), part_));
     }
     float* to = logits->data() + model_.vocab_cuts()[at(slice)];
@@ -171,12 +176,55 @@ void Stage::draw(const Step& step, std::vector<int32_t>* tokens) {
   tokens->clear();
   for (const StepSequence& sequence : step.sequences) {
     if (!sequence.sample) continue;
-    const std::span<const int32_t> history(history_[at(sequence.slot)]);
-    tokens->push_back(engine::sample({logits, vocab}, sequence.sampling,
-                                     history.first(at(sequence.prompt_tokens)),
-                                     history.subspan(at(sequence.prompt_tokens))));
+    tokens->push_back(engine::sample({logits, vocab}, sequence.sampling, prompt_of(sequence),
+                                     generated_in(sequence)));
     logits += vocab;
   }
+}
+
+std::span<const int32_t> Stage::prompt_of(const StepSequence& sequence) const {
+  return std::span(history_[at(sequence.slot)]).first(at(sequence.prompt_tokens));
+}
+
+std::span<const int32_t> Stage::generated_in(const StepSequence& sequence) const {
+  return std::span(history_[at(sequence.slot)]).subspan(at(sequence.prompt_tokens));
+}
+
+bool Stage::has_candidates(const Step& step) const {
+  if (slices() == 1 || step.output != StepOutput::kTokens || step.outputs() == 0) return false;
+  return std::all_of(step.sequences.begin(), step.sequences.end(), [&](const StepSequence& s) {
+    return !s.sample || engine::has_few_candidates(s.sampling, model_.spec().vocab);
+  });
+}
+
+Result<void> Stage::draw_from_candidates(const Step& step, std::vector<int32_t>* tokens) {
+  const std::span<const int> cuts = model_.vocab_cuts();
+  const int own = model_.shard().slice;
+  const int vocab = model_.spec().vocab;
+  const size_t columns = at(vocab_of(own));
+  std::span<float> logits(part_);
+  CandidateLists lists;
+  for (const StepSequence& sequence : step.sequences) {
+    if (!sequence.sample) continue;
+    engine::add_candidates(logits.first(columns), cuts[at(own)], vocab, sequence.sampling,
+                           prompt_of(sequence), generated_in(sequence), &lists.emplace_back());
+    logits = logits.subspan(columns);
+  }
+  if (!draws()) return group_.send(drawer(), kCandidatesTag, encode(lists));
+  std::vector<std::byte> message;
+  for (int slice = 1; slice < slices(); ++slice) {
+    HEARTH_RETURN_IF_ERROR(group_.recv(drawer() + slice, kCandidatesTag, &message));
+    HEARTH_RETURN_IF_ERROR(
+        append_candidates(message, cuts[at(slice)], cuts[at(slice) + 1], &lists));
+  }
+  tokens->clear();
+  auto list = lists.begin();
+  for (const StepSequence& sequence : step.sequences) {
+    if (!sequence.sample) continue;
+    tokens->push_back(engine::sample_candidates(*list++, sequence.sampling, vocab,
+                                                generated_in(sequence).size()));
+  }
+  return {};
 }
 
 Result<void> Stage::send_logits(int to, int columns, std::span<const float> logits) {

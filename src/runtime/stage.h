@@ -23,6 +23,8 @@ inline constexpr fabric::Tag kTokensTag = 3;  // who draws to head: int32 [Step:
 // Who draws to head: float32 [some rows, vocab] until all came; slices of the last stage to who
 // draws: float32 [some rows, part of vocab], the same.
 inline constexpr fabric::Tag kLogitsTag = 4;
+// Slices of the last stage to who draws: CandidateLists, where few candidates are enough.
+inline constexpr fabric::Tag kCandidatesTag = 5;
 
 // Ranks are a grid: rank = stage * slices + slice. The ranks of a stage are a team and end with the
 // same hidden states, so that each sends its own to the rank of the next stage that has its place.
@@ -68,6 +70,11 @@ class Stage {
   // Fills `logits`, of so many columns.
   Result<void> receive_logits(int from, int columns, std::span<float> logits);
   void draw(const Step& step, std::vector<int32_t>* tokens);
+  // Whether the slices send candidates for the step's draws, not logits.
+  bool has_candidates(const Step& step) const;
+  Result<void> draw_from_candidates(const Step& step, std::vector<int32_t>* tokens);
+  std::span<const int32_t> prompt_of(const StepSequence& sequence) const;
+  std::span<const int32_t> generated_in(const StepSequence& sequence) const;
 
   engine::RankModel& model_;
   fabric::Group& group_;
