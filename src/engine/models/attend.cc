@@ -41,6 +41,12 @@ bool Pass::divides_spans() const {
   return tasks % workers() != 0 && tasks < int64_t{kTasksPerWorker} * workers();
 }
 
+// With a row a sequence, a row's KV head is a task.
+bool Pass::attends_own_heads() const {
+  return std::all_of(rows_.segments.begin(), rows_.segments.end(), decodes) &&
+         queries_per_key() <= kTileQueries && !divides_spans();
+}
+
 // The spans that the segment's rows see.
 Range Pass::spans_of(int layer, const Segment& segment) const {
   const int first = slides(layer) ? std::max(0, segment.position + 1 - spec().window) : 0;

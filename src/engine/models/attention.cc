@@ -36,7 +36,7 @@ void grouped_query_attention(Pass& pass, const LayerWeights& w, int layer) {
   }
   pass.rotate_heads(layer);
   pass.store_keys_and_values(layer);
-  pass.barrier();
+  if (!pass.attends_own_heads()) pass.barrier();
   pass.attend(layer, {.queries = a.q,
                       .out = a.attention,
                       .sinks = &w.sinks,

@@ -272,10 +272,11 @@ void Pass::finish(const Branch& branch, const std::vector<float>& out_norm) {
   barrier();
 }
 
+// Dealt out as attention's tasks are.
 template <class Body>
 void Pass::for_each_head_group(Body body) {
-  const Range range = part(int64_t{rows()} * spec().kv_heads);
-  for (int64_t i = range.begin; i < range.end; ++i) {
+  const int64_t total = int64_t{rows()} * spec().kv_heads;
+  for (int64_t i = worker(); i < total; i += workers()) {
     body(i / spec().kv_heads, static_cast<int>(i % spec().kv_heads));
   }
 }

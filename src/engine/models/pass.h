@@ -172,6 +172,8 @@ class Pass {
   void store_keys_and_values(int layer);
   // Rotates `n` numbers of a row by its angles.
   void rotate(int64_t row, int layer, float* x);
+  // Whether a worker attends to no other heads than those that it norms, rotates and stores.
+  bool attends_own_heads() const;
   // Stores one row's key and value of one head.
   void store(int64_t row, int layer, int head, const float* key, const float* value);
 

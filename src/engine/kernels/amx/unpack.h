@@ -173,7 +173,9 @@ struct Unpack {
   // Groups [first, first + groups) of a block.
   static void run(const MatmulArgs& args, const std::byte* block, int64_t first, int groups,
                   Unpacked<kForm.tiles>* out) {
+    Ahead ahead(args, block, first);
     for (int g = 0; g < groups; ++g) {
+      if constexpr (!kPlain) ahead.fetch_group();
       quads(args, block, first + g, out->tiles[g][0], std::make_integer_sequence<int, 8>());
       store(out->scales[g], scale(args, block, first + g));
       mins(args, block, first + g, g, out);

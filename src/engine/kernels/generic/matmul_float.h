@@ -150,7 +150,12 @@ struct CodedProduct {
     const float* x = args.x + tile * kTileRows * args.columns + row;
     F32x16 sums[kBlocks][kRows];
     clear(sums);
+    Ahead first(args, block);
+    Ahead last(args, block + (kBlocks - 1) * args.block_bytes);
+    static_assert(kBlocks <= 2);
     for (int64_t group = 0; group < args.columns / kGroup; ++group) {
+      first.fetch_group();
+      if constexpr (kBlocks == 2) last.fetch_group();
       Group<kRows, kBlocks>{args, block, group, x, x_stride}.add_to(sums);
       x += kGroup * x_stride;
     }

@@ -78,7 +78,9 @@ struct QuantProduct {
     const int32_t* x_sums = args.xq_sums + first_row * groups * 2 + row;
     F32x16 total[kRows];
     for (int i = 0; i < kRows; ++i) total[i] = zero();
+    Ahead ahead(args, block);
     for (int64_t group = 0; group < groups; ++group) {
+      ahead.fetch_group();
       Group<kRows>{args, block, group, x, x_stride, x_scales, x_sums}.add_to(total);
       x += kGroup / kStepColumns * kStepBytes * x_stride;
       x_scales += x_stride;

@@ -52,7 +52,9 @@ struct PanelFiller {
     std::byte* codes = panel.codes(at);
     float* scales = panel.scales(at);
     float* mins = panel.mins(at);
+    Ahead ahead(args, block);
     for (int64_t group = 0; group < args.columns / kGroup; ++group) {
+      ahead.fetch_group();
       fill_steps<0>(block, args.columns, group, codes);
       codes += kGroupSteps * sizeof(DotWeights);
       for (int half = 0; half < kGroup / panel_unit(Scale::kHalves); ++half) {

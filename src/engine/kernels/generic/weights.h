@@ -10,6 +10,27 @@ namespace {
 // Bytes ahead of the weights in use: the distance that hides the memory's latency at full rate.
 constexpr int kPrefetchBytes = 16384;
 
+// Fetches a block's weights ahead of their use, in the order of their addresses. The planes of
+// codes and the scales of a group lie apart; were each fetched where it is read, what lies at the
+// end of a plane would never be, and memory would be read in turns at places far from each other.
+class Ahead {
+ public:
+  // For the groups from `group` on.
+  HEARTH_INLINE Ahead(const MatmulArgs& args, const std::byte* block, int64_t group = 0)
+      : step_(args.block_bytes / (args.columns / kGroup)),
+        at_(block + group * step_ + kPrefetchBytes) {}
+
+  // Once for each group.
+  HEARTH_INLINE void fetch_group() {
+    for (int64_t line = 0; line < step_; line += 64) prefetch(at_ + line);
+    at_ += step_;
+  }
+
+ private:
+  int64_t step_;
+  const std::byte* at_;
+};
+
 // Plain floats: load() gives kStep columns from column k on, for 16 rows.
 
 struct WeightsF32 {
@@ -46,7 +67,6 @@ template <int kBits, int kTo, int kQuad>
 HEARTH_SIMD I32x16 load_quad(const std::byte* plane, int64_t group) {
   constexpr int kPerVector = 8 / kBits;
   const std::byte* at = plane + (group * kBits + kQuad / kPerVector) * 64;
-  if constexpr (kQuad % kPerVector == 0) prefetch(at + kPrefetchBytes);
   const I32x16 vector = load_int(at);
   if constexpr (kBits == 8) return vector;
   constexpr int kMask = ((1 << kBits) - 1) << kTo;
@@ -163,16 +183,8 @@ struct Scaler {
            group_of(args.groups, k) * group_record_bytes(args.groups);
   }
 
-  HEARTH_SIMD const std::byte* records_of(const MatmulArgs& args, const std::byte* block,
-                                          int64_t k) {
-    if constexpr (kKind == Scales::kGroups) return group_record(args, block, k);
-    return record(block, args.columns, k);
-  }
-
-  // Scales lie too far apart for the memory to guess: the next block's are fetched.
   HEARTH_SIMD F32x16 scale(const MatmulArgs& args, const std::byte* block, int64_t group) {
     const int64_t k = group * kGroup;
-    prefetch(records_of(args, block, k) + args.block_bytes);
     if constexpr (kKind == Scales::kGroups) {
       return load_group_floats(args.groups.type, group_record(args, block, k));
     } else if constexpr (kKind == Scales::kHalf || kKind == Scales::kHalfMin) {
