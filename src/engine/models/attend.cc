@@ -44,7 +44,7 @@ bool Pass::divides_spans() const {
 // With a row a sequence, a row's KV head is a task.
 bool Pass::attends_own_heads() const {
   return std::all_of(rows_.segments.begin(), rows_.segments.end(), decodes) &&
-         queries_per_key() <= kTileQueries && !divides_spans();
+         slice().queries_per_key <= kTileQueries && !divides_spans();
 }
 
 // The spans that the segment's rows see.
