@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <map>
 #include <optional>
 #include <thread>
 
@@ -15,12 +16,50 @@ namespace {
 
 using testing::HasSubstr;
 
+// A group that remembers what its rank sent for what.
+class WatchedGroup final : public fabric::Group {
+ public:
+  explicit WatchedGroup(std::unique_ptr<fabric::Group> group) : group_(std::move(group)) {}
+
+  size_t bytes_sent(fabric::Tag tag) const {
+    const auto found = bytes_.find(tag);
+    return found == bytes_.end() ? 0 : found->second;
+  }
+
+  int rank() const override { return group_->rank(); }
+  int size() const override { return group_->size(); }
+  std::string_view transport() const override { return group_->transport(); }
+  Result<void> send(int to, fabric::Tag tag, std::span<const std::byte> data) override {
+    bytes_[tag] += data.size();
+    return group_->send(to, tag, data);
+  }
+  Result<size_t> recv(int from, fabric::Tag tag, std::span<std::byte> data) override {
+    return group_->recv(from, tag, data);
+  }
+  Result<void> recv(int from, fabric::Tag tag, std::vector<std::byte>* data) override {
+    return group_->recv(from, tag, data);
+  }
+  Result<void> broadcast(int root, std::span<std::byte> data) override {
+    return group_->broadcast(root, data);
+  }
+  Result<void> barrier() override { return group_->barrier(); }
+  void fail(const std::string& reason) override { group_->fail(reason); }
+  Result<void> status() const override { return group_->status(); }
+
+ private:
+  std::unique_ptr<fabric::Group> group_;
+  std::map<fabric::Tag, size_t> bytes_;
+};
+
 // All ranks of an instance in this process, each following on a thread.
 class TestPipeline {
  public:
-  TestPipeline(const engine::ModelFiles& files, int stages, const std::vector<double>& shares = {})
-      : groups_(fabric::in_memory_groups(stages * std::max(1, static_cast<int>(shares.size())))) {
-    const auto ranks = static_cast<int>(groups_.size());
+  TestPipeline(const engine::ModelFiles& files, int stages,
+               const std::vector<double>& shares = {}) {
+    const int ranks = stages * std::max(1, static_cast<int>(shares.size()));
+    for (auto& group : fabric::in_memory_groups(ranks)) {
+      groups_.push_back(std::make_unique<WatchedGroup>(std::move(group)));
+    }
     for (int rank = 0; rank < ranks; ++rank) {
       models_.push_back(load_rank(files, rank, stages, {}, shares));
     }
@@ -40,7 +79,7 @@ class TestPipeline {
   }
 
   Executor& executor() { return *executor_; }
-  fabric::Group& group(int rank) { return *groups_[static_cast<size_t>(rank)]; }
+  WatchedGroup& group(int rank) { return *groups_[static_cast<size_t>(rank)]; }
   // Until every follower has ended; how rank `rank` did.
   std::string ending(int rank) {
     wait();
@@ -54,7 +93,7 @@ class TestPipeline {
     }
   }
 
-  std::vector<std::unique_ptr<fabric::Group>> groups_;
+  std::vector<std::unique_ptr<WatchedGroup>> groups_;
   std::vector<std::unique_ptr<engine::RankModel>> models_;
   std::vector<std::optional<Error>> endings_;
   std::vector<std::thread> followers_;
@@ -76,9 +115,9 @@ std::vector<int32_t> some_tokens(int count, int vocab) {
 
 // Two prompts in chunks, then tokens drawn with temperature and penalties, a slot given to another
 // sequence midway.
-std::vector<int32_t> play(Executor& executor, int vocab) {
+std::vector<int32_t> play(Executor& executor, int vocab, int top_k = 50) {
   const engine::SamplingParams sampling{.temperature = 0.9f,
-                                        .top_k = 50,
+                                        .top_k = top_k,
                                         .repetition_penalty = 1.2f,
                                         .frequency_penalty = 0.3f,
                                         .seed = 42};
@@ -175,6 +214,7 @@ TEST_P(ExecutorTest, GridsComputeWhatOneRankComputes) {
   TestPipeline one(*files_, 1);
   const std::vector<float> alone = logits_of(one.executor());
   const std::vector<int32_t> drawn = play(one.executor(), vocab);
+  const std::vector<int32_t> drawn_from_all = play(one.executor(), vocab, 0);
   for (const auto& [stages, shares] :
        {std::pair{1, std::vector<double>{2, 1}}, std::pair{2, std::vector<double>{1, 1}},
         std::pair{2, std::vector<double>{1, 3, 1}}}) {
@@ -184,7 +224,18 @@ TEST_P(ExecutorTest, GridsComputeWhatOneRankComputes) {
     ASSERT_EQ(logits.size(), alone.size());
     for (size_t i = 0; i < logits.size(); ++i) ASSERT_NEAR(logits[i], alone[i], 2e-3f) << i;
     EXPECT_EQ(play(grid.executor(), vocab), drawn);
+    EXPECT_EQ(play(grid.executor(), vocab, 0), drawn_from_all);
   }
+}
+
+TEST_P(ExecutorTest, SlicesSendCandidatesWhereTheyAreEnough) {
+  const int vocab = files_->spec().vocab;
+  TestPipeline team(*files_, 1, {1, 1});
+  play(team.executor(), vocab);
+  EXPECT_EQ(team.group(1).bytes_sent(kLogitsTag), 0u);
+  EXPECT_GT(team.group(1).bytes_sent(kCandidatesTag), 0u);
+  play(team.executor(), vocab, 0);
+  EXPECT_GT(team.group(1).bytes_sent(kLogitsTag), 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(
