@@ -5,38 +5,25 @@
 
 #include <benchmark/benchmark.h>
 
-#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
 
 #include "engine/kernels/isa.h"
+#include "engine/machine/sample_product.h"
 #include "engine/rank_model.h"
 #include "engine/tensor/buffer.h"
 #include "engine/tensor/packed_matrix.h"
+#include "engine/tensor/thread_pool.h"
 
 namespace hearth::engine {
 namespace {
 
 using kernels::Isa;
-using kernels::kGroup;
 using kernels::kPageTokens;
-using kernels::kTileRows;
 
 constexpr int64_t kColumns = 4096;
 constexpr int64_t kBytesMin = 96 << 20;  // beyond any cache of the machines this is meant for
-
-// Numbers do not matter, their bytes do; zeros would read one page over and over. As halves or as
-// powers of two they are near 1: subnormal sums would be slow.
-Buffer filled(int64_t bytes, bool powers = false) {
-  Buffer buffer = Buffer::allocate(bytes).value();
-  auto* words = reinterpret_cast<uint32_t*>(buffer.data());
-  for (int64_t i = 0; i < bytes / 4; ++i) {
-    const uint32_t random = static_cast<uint32_t>(i) * 2654435761u;
-    words[i] = powers ? (random & 0x0f0f0f0f) | 0x70707070 : random & 0x37ff37ff;
-  }
-  return buffer;
-}
 
 std::vector<float> waves(int64_t n) {
   std::vector<float> numbers(n);
@@ -44,63 +31,66 @@ std::vector<float> waves(int64_t n) {
   return numbers;
 }
 
-// rows of activations times a matrix of at least kBytesMin.
+SampleProduct product_of(const Isa& isa, Encoding encoding, int64_t columns, int rows) {
+  const auto pool = ThreadPool::create(1).value();
+  return SampleProduct::create(*isa.kernels,
+                               {.encoding = encoding,
+                                .columns = columns,
+                                .bytes = kBytesMin,
+                                .rows_max = rows,
+                                .slabs = isa.slabs},
+                               *pool)
+      .value();
+}
+
+void report(benchmark::State& state, const PackedMatrix& matrix) {
+  state.SetBytesProcessed(state.iterations() * matrix.bytes());
+  state.counters["mac"] =
+      benchmark::Counter(static_cast<double>(state.range(0) * matrix.rows * matrix.columns),
+                         benchmark::Counter::kIsIterationInvariantRate);
+}
+
+// Rows of activations times a matrix of at least kBytesMin.
 void matmul(benchmark::State& state, const Isa* isa, Encoding encoding) {
   const int m = static_cast<int>(state.range(0));
-  PackedMatrix matrix;
-  matrix.encoding = encoding;
-  matrix.groups = {.shift = 1,  // of 64 columns
-                   .type = kernels::GroupFloat::kF16,
-                   .offset = encoding == Encoding::kF8_E4M3 ? kernels::GroupOffset::kNone
-                                                            : kernels::GroupOffset::kMin};
-  matrix.rows = 16;
-  matrix.columns = kColumns;
-  matrix.rows = (kBytesMin / matrix.block_bytes() + 1) * 16;
-  const Buffer weights = filled(matrix.bytes(), encoding == Encoding::kMXFP4);
-  const std::vector<float> rows = waves(m * kColumns);
-  std::vector<float> x(rows.size());
-  std::vector<std::byte> xq(rows.size() / 4 * kernels::kQuadBytes);
-  std::vector<float> scales(rows.size() / kGroup);
-  std::vector<int32_t> sums(rows.size() / kernels::kHalfGroup);
-  for (int r = 0; r < m; r += kTileRows) {
-    const int64_t at = r * kColumns;
-    const int n = std::min(kTileRows, m - r);
-    isa->kernels->tile_f32(&rows[at], n, kColumns, &x[at]);
-    isa->kernels->tile_q(&rows[at], n, kColumns, &xq[at / 4 * kernels::kQuadBytes],
-                         &scales[at / kGroup], &sums[at / kernels::kHalfGroup]);
-  }
-  std::vector<float> out(m * matrix.rows);
+  SampleProduct product = product_of(*isa, encoding, kColumns, m);
   const Buffer panel = Buffer::allocate(kernels::panel_bytes(kColumns)).value();
-  const auto index = static_cast<int>(encoding);
-  const bool in_slabs =
-      isa->slabs != nullptr && m >= isa->slabs->rows_min && isa->slabs->matmul[index] != nullptr;
-  const Buffer slabs = Buffer::allocate(in_slabs ? kernels::slabs_bytes(m, kColumns) : 0).value();
-  for (int r = 0; in_slabs && r < m; ++r) {
-    isa->slabs->fill(&rows[r * kColumns], kColumns, r, m, slabs.data());
-  }
-  const auto function = in_slabs             ? isa->slabs->matmul[index]
-                        : matrix.quantised() ? isa->kernels->matmul_q[index]
-                                             : isa->kernels->matmul[index];
   for (auto _ : state) {
-    function({.weights = weights.data(),
-              .block_bytes = matrix.block_bytes(),
-              .groups = matrix.groups,
-              .columns = kColumns,
-              .rows = m,
-              .x = x.data(),
-              .xq = xq.data(),
-              .xq_scales = scales.data(),
-              .xq_sums = sums.data(),
-              .slabs = slabs.data(),
-              .out = out.data(),
-              .out_stride = matrix.rows,
-              .out_columns = matrix.rows,
-              .block_end = matrix.blocks(),
-              .panel = panel.data()});
+    product.run(m, {0, product.matrix().blocks()}, panel.data(), kernels::kPanelRowsDefault);
   }
-  state.SetBytesProcessed(state.iterations() * matrix.bytes());
-  state.counters["mac"] = benchmark::Counter(static_cast<double>(m * matrix.rows * kColumns),
-                                             benchmark::Counter::kIsIterationInvariantRate);
+  report(state, product.matrix());
+}
+
+// Rows of activations times many small matrices, transposed: the shape of latent attention's.
+void transposed(benchmark::State& state, const Isa* isa, Encoding encoding) {
+  constexpr int64_t kInputs = 128;
+  constexpr int64_t kOutputs = 512;
+  constexpr int64_t kBlocks = kInputs / kernels::kBlockRows;
+  const int m = static_cast<int>(state.range(0));
+  const SampleProduct product = product_of(*isa, encoding, kOutputs, 1);
+  const PackedMatrix& all = product.matrix();
+  const std::vector<float> x = waves(m * kInputs);
+  std::vector<float> out(m * kOutputs);
+  const Buffer panel =
+      Buffer::allocate(kernels::transposed_panel_floats(kInputs, kOutputs) * int64_t{sizeof(float)})
+          .value();
+  for (auto _ : state) {
+    for (int64_t b = 0; b + kBlocks <= all.blocks(); b += kBlocks) {
+      isa->kernels->matmul_transposed[static_cast<int>(encoding)](
+          {.weights = all.data + b * all.block_bytes(),
+           .block_bytes = all.block_bytes(),
+           .groups = all.groups,
+           .inputs = kInputs,
+           .outputs = kOutputs,
+           .rows = m,
+           .x = x.data(),
+           .x_stride = kInputs,
+           .out = out.data(),
+           .out_stride = kOutputs,
+           .panel = reinterpret_cast<float*>(panel.data())});
+    }
+  }
+  report(state, all);
 }
 
 // Some queries over each of several KV heads of 4,096 tokens.
@@ -164,6 +154,10 @@ void register_all() {
       auto* bench = benchmark::RegisterBenchmark(name.c_str(), matmul, &isa, encoding)->Arg(1);
       if (!reference) bench->Arg(4)->Arg(8)->Arg(64);
       if (isa.slabs != nullptr) bench->Arg(16)->Arg(512);
+      auto* turned =
+          benchmark::RegisterBenchmark((name + "_transposed").c_str(), transposed, &isa, encoding);
+      turned->Arg(1);
+      if (!reference) turned->Arg(64);
     }
     constexpr const char* kTypes[] = {"f32", "q16", "bf16", "q8"};
     for (int type = 0; type < kernels::kKvTypes; ++type) {

@@ -1,5 +1,6 @@
 // Whole models whose experts are stacked and quantised, as published for MLX and by the authors of
-// gpt-oss, against the same models with the same numbers as floats.
+// gpt-oss, and one whose latent attention is, against the same models with the same numbers as
+// floats.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -49,7 +50,7 @@ Tensors read_tensors(const std::string& path) {
 class QuantisedExperts : public ::testing::Test {
  protected:
   // The logits of 16 tokens, float32 throughout, of a directory with this config and weights.
-  static std::vector<float> logits(const json& config, const Tensors& tensors) {
+  std::vector<float> logits(const json& config, const Tensors& tensors) {
     const TemporaryFolder folder;
     json header = json::object();
     std::string data;
@@ -69,6 +70,7 @@ class QuantisedExperts : public ::testing::Test {
         **files, {.shard = {0, spec.layers}, .precision = Precision::kExact, .threads = 2});
     EXPECT_TRUE(model.ok()) << model.error().message();
     if (!model.ok()) return {};
+    packed_bytes_ = static_cast<int64_t>((*model)->weights().size());
     std::vector<int32_t> tokens(16);
     std::iota(tokens.begin(), tokens.end(), 7);
     std::vector<int32_t> rows(tokens.size());
@@ -99,6 +101,7 @@ class QuantisedExperts : public ::testing::Test {
   }
 
   std::mt19937 random_{7};
+  int64_t packed_bytes_ = 0;  // of the model that gave the latest logits
 };
 
 // [experts, inputs, outputs] in BF16 becomes blocks [experts, outputs, inputs / 32, 16].
@@ -169,6 +172,45 @@ TEST_F(QuantisedExperts, OfMlx) {
   const std::vector<float> expected = logits(config, floats);
   config["quantization"] = {{"group_size", kGroupSize}, {"bits", 4}};
   expect_same(logits(config, stacked), expected);
+}
+
+// The keys' half of kv_b is multiplied with transposed.
+TEST_F(QuantisedExperts, BesideQuantisedLatentAttention) {
+  json config = json::parse(read_file(golden("models/deepseek_v3/config.json")));
+  Tensors floats = read_tensors(golden("models/deepseek_v3/model.safetensors"));
+  Tensors quantised = floats;
+  constexpr int64_t kGroupSize = 32;
+  int64_t count = 0;  // of quantised numbers
+  for (auto& [name, t] : floats) {
+    if (!name.ends_with("kv_b_proj.weight")) continue;
+    const int64_t rows = t.shape[0];
+    const int64_t columns = t.shape[1];
+    count += rows * columns;
+    const std::vector<uint8_t> codes = random_bytes(rows * columns / 2);
+    std::vector<float> scales(rows * columns / kGroupSize);
+    std::vector<float> biases(scales.size());
+    for (size_t i = 0; i < scales.size(); ++i) {
+      scales[i] = 0.01f * static_cast<float>(1 + i % 7);
+      biases[i] = -8 * scales[i];
+    }
+    std::vector<float> numbers(rows * columns);
+    for (int64_t i = 0; i < rows * columns; ++i) {
+      const int code = codes[i / 2] >> (i % 2 * 4) & 15;
+      numbers[i] = scales[i / kGroupSize] * static_cast<float>(code) + biases[i / kGroupSize];
+    }
+    t = tensor("F32", t.shape, numbers);
+    const std::string module = name.substr(0, name.rfind('.'));
+    quantised[name] = tensor("U32", {rows, columns / 8}, codes);
+    quantised[module + ".scales"] = tensor("F32", {rows, columns / kGroupSize}, scales);
+    quantised[module + ".biases"] = tensor("F32", {rows, columns / kGroupSize}, biases);
+  }
+  ASSERT_GT(count, 0);
+  const std::vector<float> expected = logits(config, floats);
+  const int64_t float_bytes = packed_bytes_;
+  config["quantization"] = {{"group_size", kGroupSize}, {"bits", 4}};
+  expect_same(logits(config, quantised), expected);
+  // 4 bits and their share of a scale and a bias, instead of 32 bits.
+  EXPECT_EQ(packed_bytes_, float_bytes - count * (32 - 6) / 8);
 }
 
 }  // namespace

@@ -57,6 +57,30 @@ static constexpr int64_t panel_bytes(int64_t columns) {
          (columns / 4 * kPanelQuadBytes + 2 * columns / kHalfGroup * kBlockRows * 4);
 }
 
+// out[row][column] = sum over i of weight[i][column] * x[row][i], for all columns: a product with
+// the transposed matrix, which a file may hold the other way round. Weights are packed as for any
+// product; rows of activations are floats as they are, and what is above about a row's result holds
+// too.
+struct TransposedArgs {
+  const std::byte* weights = nullptr;
+  int64_t block_bytes = 0;
+  GroupFormat groups;
+  int64_t inputs = 0;   // rows of the matrix, without padding
+  int64_t outputs = 0;  // columns of the matrix, without padding
+  int rows = 0;         // of activations
+  const float* x = nullptr;
+  int64_t x_stride = 0;
+  float* out = nullptr;
+  int64_t out_stride = 0;
+  float* panel = nullptr;  // transposed_panel_floats(inputs, outputs) of room, 64-byte aligned
+};
+// What 32 columns of weights take as floats, or the sums of one row.
+static constexpr int64_t transposed_panel_floats(int64_t inputs, int64_t outputs) {
+  const int64_t columns = round_up(inputs, kBlockRows) * kGroup;
+  const int64_t sums = round_up(outputs, kGroup) * kBlockRows;
+  return columns > sums ? columns : sums;
+}
+
 // Puts a token's key and value into a page of one head's cache (kv_layout.h).
 struct KvStoreArgs {
   std::byte* page = nullptr;
@@ -137,6 +161,7 @@ struct AttentionKernels {
 };
 
 using Matmul = void (*)(const MatmulArgs& args);
+using MatmulTransposed = void (*)(const TransposedArgs& args);
 
 // Products of many rows, of instruction sets with a unit that multiplies matrices. Instead of tiles
 // it takes activations as slabs of at most kSlabRows rows, which hold kSlabGroupBytes for every
@@ -164,6 +189,7 @@ struct Kernels {
   const Matmul* matmul = nullptr;
   // Quantised activations; null for encodings that are not quantised (floats, FP8 too).
   const Matmul* matmul_q = nullptr;
+  const MatmulTransposed* matmul_transposed = nullptr;
 
   // One tile from rows [m, columns]; what lies between columns and K becomes zero.
   void (*tile_f32)(const float* rows, int m, int64_t columns, float* tile);

@@ -105,14 +105,44 @@ std::vector<float> product(const Isa& isa, Form form, const Weights& weights,
   return out.values();
 }
 
+// rows [m, matrix.rows] times the transposed weights.
+std::vector<float> transposed_product(const Isa& isa, const Weights& weights,
+                                      const std::vector<float>& rows, int m) {
+  const PackedMatrix& matrix = weights.matrix;
+  const Buffer panel = Buffer::allocate(transposed_panel_floats(matrix.rows, matrix.columns) *
+                                        int64_t{sizeof(float)})
+                           .value();
+  Misaligned out(std::vector<float>(m * matrix.columns, NAN), 1);
+  isa.kernels->matmul_transposed[static_cast<int>(matrix.encoding)](
+      {.weights = matrix.data,
+       .block_bytes = matrix.block_bytes(),
+       .groups = matrix.groups,
+       .inputs = matrix.rows,
+       .outputs = matrix.columns,
+       .rows = m,
+       .x = rows.data(),
+       .x_stride = matrix.rows,
+       .out = out.data(),
+       .out_stride = matrix.columns,
+       .panel = reinterpret_cast<float*>(panel.data())});
+  EXPECT_TRUE(out.guards_intact());
+  return out.values();
+}
+
 // Compares with sums of decoded weights. The tolerance is relative to what the sums would be if
 // nothing cancelled.
 void expect_close_to_decoded(const std::vector<float>& actual, const Weights& weights,
-                             const std::vector<float>& rows, int m, double tolerance) {
-  const int64_t n = weights.matrix.rows;
-  const int64_t k = weights.matrix.columns;
+                             const std::vector<float>& rows, int m, double tolerance,
+                             bool transposed = false) {
+  int64_t n = weights.matrix.rows;
+  int64_t k = weights.matrix.columns;
   std::vector<float> decoded(n * k);
   decode_tensor(weights.tensor.view, decoded.data());
+  if (transposed) {
+    const std::vector<float> as_stored = decoded;
+    for (int64_t i = 0; i < n * k; ++i) decoded[i % k * n + i / k] = as_stored[i];
+    std::swap(n, k);
+  }
   for (int r = 0; r < m; ++r) {
     const float* x = &rows[r * k];
     const float x_max =
@@ -163,6 +193,19 @@ class MatmulTest : public KernelsTest {
       ASSERT_TRUE(std::equal(alone.begin(), alone.end(), actual.begin() + r * n)) << "row " << r;
     }
   }
+  void check_transposed(const TensorKind& kind, int64_t inputs, int64_t outputs) {
+    const Weights weights(kind, inputs, outputs, engine_);
+    for (const int m : {1, 3, 70}) {
+      SCOPED_TRACE(testing::Message()
+                   << kind.name() << ": " << m << " x " << inputs << " x " << outputs);
+      const std::vector<float> rows = random(m * inputs);
+      const std::vector<float> actual = transposed_product(*GetParam(), weights, rows, m);
+      expect_close_to_decoded(actual, weights, rows, m, tolerance(Form::kFloats), true);
+      const std::vector<float> last(rows.end() - inputs, rows.end());
+      const std::vector<float> alone = transposed_product(*GetParam(), weights, last, 1);
+      ASSERT_TRUE(std::equal(alone.begin(), alone.end(), actual.end() - outputs));
+    }
+  }
   void check_all_shapes(Form form) {
     for (const TensorKind& kind : all_tensor_kinds()) {
       if (form == Form::kQuantised && !kind.quantised()) continue;
@@ -194,6 +237,16 @@ class MatmulTest : public KernelsTest {
 TEST_P(MatmulTest, FloatActivations) { check_all_shapes(Form::kFloats); }
 TEST_P(MatmulTest, QuantisedActivations) { check_all_shapes(Form::kQuantised); }
 
+TEST_P(MatmulTest, TransposedWeights) {
+  for (const TensorKind& kind : all_tensor_kinds()) {
+    for (const int64_t inputs : {7, 16, 17, 50}) {
+      for (const int64_t outputs : kColumns) {
+        if (outputs % block_elements(kind.encoding) == 0) check_transposed(kind, inputs, outputs);
+      }
+    }
+  }
+}
+
 // The extremes of the integers, where saturating instructions would clip.
 TEST_P(MatmulTest, NothingSaturates) { check_extremes(Form::kQuantised); }
 
@@ -210,6 +263,9 @@ TEST(ScalarMatmul, IsTheSumOfDecodedWeights) {
       expect_close_to_decoded(product(isas().back(), form, weights, rows, 9), weights, rows, 9,
                               tolerance(form));
     }
+    const std::vector<float> inputs(rows.begin(), rows.begin() + 9 * 17);
+    expect_close_to_decoded(transposed_product(isas().back(), weights, inputs, 9), weights, inputs,
+                            9, tolerance(Form::kFloats), true);
   }
 }
 

@@ -44,6 +44,13 @@ Result<SampleProduct> SampleProduct::create(const kernels::Kernels& kernels, con
   matrix.data = sample.memory_.data();
   const bool powers = matrix.layout().scales == kernels::Scales::kE8M0;
   fill_weights(sample.memory_, powers, pool);
+  const kernels::SlabKernels* slabs = shape.slabs;
+  if (slabs != nullptr && shape.rows_max >= slabs->rows_min &&
+      slabs->matmul[static_cast<int>(shape.encoding)] != nullptr) {
+    sample.slab_kernels_ = slabs;
+    HEARTH_TRY(sample.slabs_,
+               Buffer::allocate(kernels::slabs_bytes(shape.rows_max, shape.columns)));
+  }
   sample.fill_rows(shape.rows_max);
   return sample;
 }
@@ -64,28 +71,35 @@ void SampleProduct::fill_rows(int rows) {
     kernels_->tile_q(&from[at], m, matrix_.columns, &xq_[at / 4 * kernels::kQuadBytes],
                      &scales_[at / kGroup], &sums_[at / kernels::kHalfGroup]);
   }
+  for (int r = 0; slab_kernels_ != nullptr && r < rows; ++r) {
+    slab_kernels_->fill(&from[r * matrix_.columns], matrix_.columns, r, rows, slabs_.data());
+  }
+}
+
+kernels::Matmul SampleProduct::function() const {
+  const auto encoding = static_cast<int>(matrix_.encoding);
+  if (slab_kernels_ != nullptr) return slab_kernels_->matmul[encoding];
+  return matrix_.quantised() ? kernels_->matmul_q[encoding] : kernels_->matmul[encoding];
 }
 
 void SampleProduct::run(int rows, Range blocks, std::byte* panel, int panel_rows) {
-  const auto encoding = static_cast<int>(matrix_.encoding);
-  const auto matmul =
-      matrix_.quantised() ? kernels_->matmul_q[encoding] : kernels_->matmul[encoding];
-  matmul({.weights = matrix_.data,
-          .block_bytes = matrix_.block_bytes(),
-          .groups = matrix_.groups,
-          .columns = matrix_.columns,
-          .rows = rows,
-          .x = x_.data(),
-          .xq = xq_.data(),
-          .xq_scales = scales_.data(),
-          .xq_sums = sums_.data(),
-          .out = out_.data(),
-          .out_stride = matrix_.rows,
-          .out_columns = matrix_.rows,
-          .block_begin = blocks.begin,
-          .block_end = blocks.end,
-          .panel_rows = panel_rows,
-          .panel = panel});
+  function()({.weights = matrix_.data,
+              .block_bytes = matrix_.block_bytes(),
+              .groups = matrix_.groups,
+              .columns = matrix_.columns,
+              .rows = rows,
+              .x = x_.data(),
+              .xq = xq_.data(),
+              .xq_scales = scales_.data(),
+              .xq_sums = sums_.data(),
+              .slabs = slabs_.data(),
+              .out = out_.data(),
+              .out_stride = matrix_.rows,
+              .out_columns = matrix_.rows,
+              .block_begin = blocks.begin,
+              .block_end = blocks.end,
+              .panel_rows = panel_rows,
+              .panel = panel});
 }
 
 }  // namespace hearth::engine

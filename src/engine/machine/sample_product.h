@@ -24,6 +24,9 @@ class SampleProduct {
     int64_t columns = 0;  // a multiple of 256
     int64_t bytes = 0;    // at least so many of weights
     int rows_max = 1;     // of activations
+    // Null: rows meet the matrix as tiles. Else they do so as slabs, if rows_max are enough for
+    // that and the encoding has such a product.
+    const kernels::SlabKernels* slabs = nullptr;
   };
   // Fills the matrix on all threads of the pool, so that each worker's part of it lies near that
   // worker. kResourceExhausted if there is no memory.
@@ -36,12 +39,14 @@ class SampleProduct {
   }
 
   // The first `rows` rows times the matrix' blocks [blocks.begin, blocks.end), quantised where the
-  // encoding can be. `panel` and `panel_rows` as in kernels::MatmulArgs.
+  // encoding can be. `panel` and `panel_rows` as in kernels::MatmulArgs. REQUIRES: as slabs, rows
+  // is rows_max.
   void run(int rows, Range blocks, std::byte* panel, int panel_rows);
 
  private:
   explicit SampleProduct(const kernels::Kernels& kernels) : kernels_(&kernels) {}
   void fill_rows(int rows);
+  kernels::Matmul function() const;
 
   const kernels::Kernels* kernels_;
   PackedMatrix matrix_;
@@ -50,6 +55,8 @@ class SampleProduct {
   std::vector<std::byte> xq_;
   std::vector<float> scales_;
   std::vector<int32_t> sums_;
+  const kernels::SlabKernels* slab_kernels_ = nullptr;  // if rows are slabs
+  Buffer slabs_;
   std::vector<float> out_;
 };
 

@@ -91,6 +91,12 @@ struct Widths {
     any = round_up(std::max(any, alone), kGroup);
     alone = round_up(alone, kGroup);
   }
+  int64_t panel_bytes(const ModelSpec& spec) const {
+    const int64_t floats = spec.latent ? kernels::transposed_panel_floats(spec.latent->nope_dim,
+                                                                          spec.latent->latent_dim)
+                                       : 0;
+    return std::max(kernels::panel_bytes(any), floats * int64_t{sizeof(float)});
+  }
   // Rows of the widest input that a worker's tile must hold.
   int64_t tile_rows() const {
     return std::max<int64_t>(kTileRows, (alone * kPrivateRows + any - 1) / any);
@@ -125,7 +131,7 @@ int64_t carve(const ModelSpec& spec, const Activations::Room& room, std::byte* m
   a.threads.resize(room.threads);
   for (Activations::Private& own : a.threads) {
     carver.take(&own.staging, kTileRows * widths.any);
-    carver.take(&own.panel, kernels::panel_bytes(widths.any));
+    carver.take(&own.panel, widths.panel_bytes(spec));
     carve_tiles(carver, room.slabs, own.tile, widths.tile_rows(), widths.any);
     carver.take(&own.attention, kernels::attention_scratch_floats(room.head));
     if (!spec.moe) continue;

@@ -91,9 +91,10 @@ struct Activations {
 
   TileStorage shared;  // R rows of the widest input of a product
   struct Private {
-    float* staging = nullptr;    // [kTileRows, widest]
-    std::byte* panel = nullptr;  // kernels::panel_bytes(widest)
-    TileStorage tile;            // kTileRows rows of the widest input, kPrivateRows of some
+    float* staging = nullptr;  // [kTileRows, widest]
+    std::byte* panel =
+        nullptr;       // kernels::panel_bytes(widest), and as much as transposed keys need
+    TileStorage tile;  // kTileRows rows of the widest input, kPrivateRows of some
     float* attention = nullptr;  // scratch of kernels::AttentionArgs
     int32_t* order = nullptr;    // [R * used], the rows that chose each expert, expert by expert
     int32_t* begins = nullptr;   // [experts + 1], each expert's part of `order`

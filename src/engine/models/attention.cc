@@ -98,8 +98,13 @@ void latent_attention(Pass& pass, const LayerWeights& w, int layer) {
   latent_queries(pass, w,
                  pass.normed_tiles(a.x, w.attention_norm, spec.norm_epsilon, {&first, &w.kv_down}));
   rotate_and_store(pass, w, layer);
-  pass.multiply_each(w.keys_to_latent, a.q, heads * spec.head_dim, spec.head_dim, a.latent.absorbed,
-                     heads * key_dim, key_dim);
+  if (!w.keys_to_latent.empty()) {
+    pass.multiply_each(w.keys_to_latent, a.q, heads * spec.head_dim, spec.head_dim,
+                       a.latent.absorbed, heads * key_dim, key_dim);
+  } else {
+    pass.multiply_each_transposed(w.latent_to_keys, a.q, heads * spec.head_dim, spec.head_dim,
+                                  a.latent.absorbed, heads * key_dim, key_dim);
+  }
   pass.barrier();
   pass.attend(layer, {.queries = a.latent.absorbed, .out = a.latent.mixed});
   pass.barrier();

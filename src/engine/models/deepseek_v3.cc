@@ -115,7 +115,8 @@ const HalfNames* find_halves(const WeightLoader& loader, const std::string& pref
   return nullptr;
 }
 
-// Per head, what carries its query into the latent space, and the latent to its value.
+// Per head, what carries its query into the latent space, or what carries the latent to its key,
+// which is the same transposed; and what carries the latent to its value.
 Result<void> load_heads(WeightLoader& loader, const ModelSpec& spec, const std::string& prefix,
                         LayerWeights& w) {
   const LatentAttentionSpec& dims = *spec.latent;
@@ -123,10 +124,11 @@ Result<void> load_heads(WeightLoader& loader, const ModelSpec& spec, const std::
   const int64_t both = int64_t{dims.nope_dim} + dims.value_dim;
   const HalfNames* halves = find_halves(loader, prefix);
   const Range own = loader.slice().heads;
-  w.keys_to_latent.resize(own.size());
+  std::vector<PackedMatrix>& all_keys = halves != nullptr ? w.keys_to_latent : w.latent_to_keys;
+  all_keys.resize(own.size());
   w.latent_to_value.resize(own.size());
   for (int64_t h = own.begin; h < own.end; ++h) {
-    PackedMatrix* keys = &w.keys_to_latent[h - own.begin];
+    PackedMatrix* keys = &all_keys[h - own.begin];
     PackedMatrix* values = &w.latent_to_value[h - own.begin];
     if (halves != nullptr) {
       HEARTH_RETURN_IF_ERROR(
@@ -138,9 +140,8 @@ Result<void> load_heads(WeightLoader& loader, const ModelSpec& spec, const std::
       continue;
     }
     const std::string name = prefix + "kv_b_proj.weight";
-    HEARTH_RETURN_IF_ERROR(loader.transposed(name, heads * both, dims.latent_dim,
-                                             {.first = h * both, .count = dims.nope_dim},
-                                             {.count = dims.latent_dim}, keys));
+    HEARTH_RETURN_IF_ERROR(loader.part(name, heads * both, dims.latent_dim,
+                                       {.first = h * both, .count = dims.nope_dim}, keys));
     HEARTH_RETURN_IF_ERROR(loader.part(name, heads * both, dims.latent_dim,
                                        {.first = h * both + dims.nope_dim, .count = dims.value_dim},
                                        values));

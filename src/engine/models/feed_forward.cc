@@ -10,11 +10,12 @@ void gated_product(Pass& pass, const Tiles& h, const FeedForwardWeights& w, floa
   Activations& a = pass.activations();
   const int64_t width = w.width();
   // The same columns of both products fall to the same worker, so it can combine them at once.
-  pass.multiply(h, {{.matrix = &w.gate, .out = a.gate}});
-  pass.multiply(h, {{.matrix = &w.up, .out = a.up}});
-  const Range blocks = pass.part(w.gate.blocks());
-  pass.activate(a.gate, a.up, pass.rows(), width, blocks.begin * kBlockRows,
-                std::min(blocks.end * kBlockRows, width));
+  pass.deal(w.gate.blocks(), [&](Range blocks) {
+    pass.multiply_blocks(h, w.gate, blocks, a.gate, width);
+    pass.multiply_blocks(h, w.up, blocks, a.up, width);
+    pass.activate(a.gate, a.up, pass.rows(), width, blocks.begin * kBlockRows,
+                  std::min(blocks.end * kBlockRows, width));
+  });
   pass.barrier();
   pass.multiply(pass.tiles(a.gate, width, {&w.down}),
                 {{.matrix = &w.down, .out = out, .add = add}});

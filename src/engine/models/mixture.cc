@@ -114,7 +114,7 @@ void sort_by_expert(Pass& pass) {
   own.begins[0] = 0;
 }
 
-// Calls body(expert, blocks) for this worker's part of all experts' blocks, each weighed by the
+// Calls body(expert, blocks) for this worker's parts of all experts' blocks, each weighed by the
 // tiles of rows that it multiplies.
 template <class BlocksOf, class Body>
 void for_each_share(Pass& pass, BlocksOf blocks_of, Body body) {
@@ -125,18 +125,19 @@ void for_each_share(Pass& pass, BlocksOf blocks_of, Body body) {
   };
   int64_t total = 0;
   for (int e = 0; e < moe.experts; ++e) total += weight(e) * blocks_of(e);
-  const Range range = pass.part(total);
-  int64_t first = 0;
-  for (int e = 0; e < moe.experts; ++e) {
-    const int64_t unit = weight(e);
-    if (unit == 0) continue;
-    const auto block_at = [&](int64_t at) {  // the first block that starts at `at` or later
-      return std::clamp<int64_t>((at - first + unit - 1) / unit, 0, blocks_of(e));
-    };
-    const Range blocks{block_at(range.begin), block_at(range.end)};
-    if (blocks.begin < blocks.end) body(e, blocks);
-    first += unit * blocks_of(e);
-  }
+  pass.deal(total, [&](Range range) {
+    int64_t first = 0;
+    for (int e = 0; e < moe.experts; ++e) {
+      const int64_t unit = weight(e);
+      if (unit == 0) continue;
+      const auto block_at = [&](int64_t at) {  // the first block that starts at `at` or later
+        return std::clamp<int64_t>((at - first + unit - 1) / unit, 0, blocks_of(e));
+      };
+      const Range blocks{block_at(range.begin), block_at(range.end)};
+      if (blocks.begin < blocks.end) body(e, blocks);
+      first += unit * blocks_of(e);
+    }
+  });
 }
 
 // Calls body(first, count) for the rows of an expert, some at a time.

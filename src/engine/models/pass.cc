@@ -181,17 +181,18 @@ Tiles Pass::own_tiles(const RowsView& x, int row_count,
 void Pass::multiply(const Tiles& tiles, std::initializer_list<Product> products) {
   int64_t total = 0;
   for (const Product& product : products) total += product.matrix->blocks();
-  const Range range = part(total);
-  int64_t first = 0;  // the product's first block among all
-  for (const Product& product : products) {
-    const PackedMatrix& matrix = *product.matrix;
-    const Range blocks{std::max<int64_t>(range.begin - first, 0),
-                       std::min(range.end - first, matrix.blocks())};
-    first += matrix.blocks();
-    const bool biased = product.bias != nullptr && !product.bias->empty();
-    multiply_blocks(tiles, matrix, blocks, product.out, matrix.rows,
-                    biased ? product.bias->data() : nullptr, product.add);
-  }
+  worker_.deal(total, [&](Range range) {
+    int64_t first = 0;  // the product's first block among all
+    for (const Product& product : products) {
+      const PackedMatrix& matrix = *product.matrix;
+      const Range blocks{std::max<int64_t>(range.begin - first, 0),
+                         std::min(range.end - first, matrix.blocks())};
+      first += matrix.blocks();
+      const bool biased = product.bias != nullptr && !product.bias->empty();
+      multiply_blocks(tiles, matrix, blocks, product.out, matrix.rows,
+                      biased ? product.bias->data() : nullptr, product.add);
+    }
+  });
 }
 
 void Pass::multiply_blocks(const Tiles& tiles, const PackedMatrix& matrix, Range blocks, float* out,
@@ -248,6 +249,27 @@ void Pass::multiply_each(std::span<const PackedMatrix> matrices, const float* in
       multiply_blocks(tiles, matrix, {0, matrix.blocks()}, out + first * out_stride + i * out_step,
                       out_stride);
     }
+  }
+}
+
+void Pass::multiply_each_transposed(std::span<const PackedMatrix> matrices, const float* in,
+                                    int64_t in_stride, int64_t in_step, float* out,
+                                    int64_t out_stride, int64_t out_step) {
+  const Range range = part(static_cast<int64_t>(matrices.size()));
+  for (int64_t i = range.begin; i < range.end; ++i) {
+    const PackedMatrix& matrix = matrices[i];
+    kernels().matmul_transposed[static_cast<int>(matrix.encoding)](
+        {.weights = matrix.data,
+         .block_bytes = matrix.block_bytes(),
+         .groups = matrix.groups,
+         .inputs = matrix.rows,
+         .outputs = matrix.columns,
+         .rows = rows(),
+         .x = in + i * in_step,
+         .x_stride = in_stride,
+         .out = out + i * out_step,
+         .out_stride = out_stride,
+         .panel = reinterpret_cast<float*>(own().panel)});
   }
 }
 

@@ -117,6 +117,11 @@ class Pass {
   int linear_index(int layer) const;
   // This worker's part of [0, total), and of all.
   Range part(int64_t total) const { return worker_.part(total); }
+  // Calls body(Range) for this worker's parts of [0, total), dealt out as workers ask for more.
+  template <class Body>
+  void deal(int64_t total, Body body) {
+    worker_.deal(total, body);
+  }
   int workers() const { return worker_.count(); }
   int worker() const { return worker_.index(); }
   void barrier() { worker_.barrier(); }
@@ -151,6 +156,10 @@ class Pass {
   // and gives those from i * out_step on. A worker does whole matrices.
   void multiply_each(std::span<const PackedMatrix> matrices, const float* in, int64_t in_stride,
                      int64_t in_step, float* out, int64_t out_stride, int64_t out_step);
+  // The same with each matrix transposed.
+  void multiply_each_transposed(std::span<const PackedMatrix> matrices, const float* in,
+                                int64_t in_stride, int64_t in_step, float* out, int64_t out_stride,
+                                int64_t out_step);
 
   // What a half of a layer adds to the residual stream: `out` (+)= it, then finish(). That is x
   // itself, if nothing is left to be done with it; else a place where other ranks' parts are added,

@@ -139,6 +139,11 @@ void WeightLoader::add_matrix(const std::string& name, const TensorView& view, P
 Result<void> WeightLoader::transposed(const std::string& name, int64_t rows, int64_t columns,
                                       Choice inputs, Choice outputs, PackedMatrix* out) {
   HEARTH_TRY(const TensorView view, find(name, rows, columns));
+  if (view.encoding > Encoding::kBF16) {
+    return Error(Code::kUnsupported, files_.path() + ": tensor " + name + " is " +
+                                         std::string(to_string(view.encoding)) +
+                                         ", and transposed: expected F32, F16 or BF16");
+  }
   const TensorView chosen = view.select(inputs.first, inputs.count, inputs.step, inputs.run);
   note(name, chosen, outputs.count);
   *out = transposed_geometry(chosen, outputs);

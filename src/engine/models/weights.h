@@ -67,7 +67,8 @@ struct LayerWeights {
   std::vector<float> q_down_norm;             // [query_rank]
   PackedMatrix kv_down;                       // [latent_dim + rotary_dim, hidden]
   std::vector<float> latent_norm;             // [latent_dim]
-  std::vector<PackedMatrix> keys_to_latent;   // [heads] of [latent_dim, nope_dim]
+  std::vector<PackedMatrix> keys_to_latent;   // [heads] of [latent_dim, nope_dim], or
+  std::vector<PackedMatrix> latent_to_keys;   // [heads] of [nope_dim, latent_dim]: the transposed
   std::vector<PackedMatrix> latent_to_value;  // [heads] of [value_dim, latent_dim]
 
   DeltaNetWeights delta;  // of a linear layer, instead of attention
@@ -128,7 +129,7 @@ class WeightLoader {
   Result<void> joint(Joint joint, const std::string& name, int64_t rows, int64_t columns,
                      Choice choice, Range inputs, PackedMatrix* out);
   // Notes a part of such a tensor transposed: out is [outputs.count, inputs.count] of the tensor's
-  // columns `outputs` and rows `inputs`. Held as transposed_geometry() says.
+  // columns `outputs` and rows `inputs`. kUnsupported names an encoding other than floats.
   Result<void> transposed(const std::string& name, int64_t rows, int64_t columns, Choice inputs,
                           Choice outputs, PackedMatrix* out);
   // Where one expert's matrix of `rows` is: in a tensor of its own, PREFIX3.NAME, or among all

@@ -1,5 +1,6 @@
 #include "engine/tensor/thread_pool.h"
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 
@@ -16,6 +17,9 @@ constexpr microseconds kSpinBetween{50};
 // Where there are more threads than cores, the one waited for may need this core to go on.
 constexpr microseconds kSpinCrowded{0};
 constexpr int kSpinsPerLook = 64;  // at the clock
+
+// The smallest part dealt is a worker's share divided by this.
+constexpr int kPartsMin = 16;
 
 void relax() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -52,7 +56,23 @@ Range part_of(int64_t total, int index, int count) {
   return {total * index / count, total * (index + 1) / count};
 }
 
-void Worker::barrier() { pool_->meet(count_); }
+void Worker::barrier() {
+  deals_ = 0;
+  pool_->meet(count_);
+}
+
+// Half of an equal share of what is left, so that the last parts are small enough for all to end
+// together, but not so small that dealing costs more than it saves.
+Range Worker::next_part(std::atomic<int64_t>& dealt, int64_t total) const {
+  int64_t begin = dealt.load(std::memory_order_relaxed);
+  int64_t size = 0;
+  do {
+    if (begin >= total) return {};
+    size = std::max({(total - begin) / (2 * count_), total / (kPartsMin * count_), int64_t{1}});
+    size = std::min(size, total - begin);
+  } while (!dealt.compare_exchange_weak(begin, begin + size, std::memory_order_relaxed));
+  return {begin, begin + size};
+}
 
 ThreadPool::ThreadPool(int threads) : threads_(threads), runs_(static_cast<size_t>(threads)) {
   std::vector<Core> cores = usable_cores();
@@ -110,6 +130,7 @@ void ThreadPool::meet(int count) {
   const uint32_t generation = generation_.value.load(std::memory_order_relaxed);
   if (arrived_.value.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint32_t>(count)) {
     arrived_.value.store(0, std::memory_order_relaxed);
+    for (Deal& deal : deals_) deal.dealt.store(0, std::memory_order_relaxed);
     advance(generation_.value);
   } else {
     wait_for_change(generation_.value, generation, crowded_ ? kSpinCrowded : kSpinInPass);

@@ -35,16 +35,25 @@ class Worker {
   int count() const { return count_; }
   // This thread's part of [0, total).
   Range part(int64_t total) const { return part_of(total, index_, count_); }
+  // Calls body(Range) for parts of [0, total) that together with the other workers' are all of it,
+  // so that who is faster does more. Every worker must call it. From the kDealsMax-th time between
+  // two barriers on, parts are equal.
+  template <class Body>
+  void deal(int64_t total, Body body);
+  static constexpr int kDealsMax = 8;
   // Returns once every worker of the pass has called it; writes before it are seen after it by all.
   void barrier();
 
  private:
   friend class ThreadPool;
   Worker(ThreadPool* pool, int index, int count) : pool_(pool), index_(index), count_(count) {}
+  // The next part of what is dealt; empty when nothing is left.
+  Range next_part(std::atomic<int64_t>& dealt, int64_t total) const;
 
   ThreadPool* pool_;
   int index_;
   int count_;
+  int deals_ = 0;  // since the last barrier
 };
 
 // A waiting thread spins for a while and then sleeps, so that an idle model uses no CPU. A pool
@@ -88,6 +97,20 @@ class ThreadPool {
   std::vector<Counter> runs_;                           // that each worker was to take part in
   Counter arrived_;                                     // workers at the present barrier
   Counter generation_;                                  // counts barriers
+  struct alignas(128) Deal {
+    std::atomic<int64_t> dealt{0};
+  };
+  Deal deals_[Worker::kDealsMax];  // since the last barrier
 };
+
+template <class Body>
+void Worker::deal(int64_t total, Body body) {
+  if (count_ == 1 || deals_ == kDealsMax) return body(part(total));
+  std::atomic<int64_t>& dealt = pool_->deals_[deals_++].dealt;
+  for (Range part = next_part(dealt, total); part.begin < part.end;
+       part = next_part(dealt, total)) {
+    body(part);
+  }
+}
 
 }  // namespace hearth::engine

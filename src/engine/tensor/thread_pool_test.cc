@@ -48,6 +48,40 @@ TEST(ThreadPool, EveryWorkerRunsOnceAndSeesWhatOthersWroteBeforeABarrier) {
   }
 }
 
+TEST(ThreadPool, WhatIsDealtIsDoneOnce) {
+  for (const int threads : {1, 2, 3, 5}) {
+    auto pool = ThreadPool::create(threads);
+    ASSERT_TRUE(pool.ok());
+    for (const int64_t total : {0, 1, 7, 1000}) {
+      constexpr int kDeals = Worker::kDealsMax + 2;
+      std::vector<std::atomic<int>> times(kDeals * total);
+      (*pool)->run([&](Worker& worker) {
+        for (int i = 0; i < kDeals; ++i) {
+          worker.deal(total, [&](Range part) {
+            for (int64_t at = part.begin; at < part.end; ++at) ++times[i * total + at];
+          });
+          if (i == 1) worker.barrier();
+        }
+      });
+      for (const auto& count : times) ASSERT_EQ(count, 1);
+    }
+  }
+}
+
+TEST(ThreadPool, AWorkerThatIsHeldUpIsDealtLess) {
+  auto pool = ThreadPool::create(2);
+  ASSERT_TRUE(pool.ok());
+  std::atomic<int64_t> done[2] = {};
+  (*pool)->run([&](Worker& worker) {
+    worker.deal(1000, [&](Range part) {
+      done[worker.index()] += part.end - part.begin;
+      // Until the other one has done all that is left.
+      while (worker.index() == 0 && done[0] + done[1] < 1000) std::this_thread::yield();
+    });
+  });
+  EXPECT_LE(done[0], 250);
+}
+
 TEST(ThreadPool, IdleWorkersUseNoProcessorTime) {
   auto pool = ThreadPool::create(4);
   ASSERT_TRUE(pool.ok());

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
 
-#include "engine/tensor/decode.h"
 #include "engine/tensor/file_blocks.h"
 
 namespace hearth::engine {
@@ -50,29 +48,18 @@ void pack_columns(const std::byte* const* rows, int count, const Choice& outputs
 }  // namespace
 
 PackedMatrix transposed_geometry(const TensorView& view, const Choice& outputs) {
-  PackedMatrix matrix;
-  matrix.encoding = view.encoding <= Encoding::kBF16 ? view.encoding : Encoding::kF32;
-  matrix.rows = outputs.count;
-  matrix.columns = view.rows;
-  return matrix;
+  return PackedMatrix(
+      TensorView{.encoding = view.encoding, .rows = outputs.count, .columns = view.rows});
 }
 
 void pack_transposed(const TensorView& view, const Choice& outputs, const PackedMatrix& matrix,
                      int64_t begin, int64_t end) {
-  const bool decodes = view.encoding != matrix.encoding;
-  std::vector<float> numbers(decodes ? kGroup * view.columns : 0);
+  const bool halves = matrix.encoding != Encoding::kF32;
+  const auto pack = halves ? pack_columns<uint16_t> : pack_columns<uint32_t>;
   for (int64_t k = begin; k < end; k += kGroup) {
     const int count = static_cast<int>(std::min<int64_t>(kGroup, end - k));
     const std::byte* rows[kGroup];
-    for (int i = 0; i < count; ++i) {
-      rows[i] = file_row(view, k + i);
-      if (!decodes) continue;
-      float* row = numbers.data() + i * view.columns;
-      decode_row(view, k + i, row);
-      rows[i] = reinterpret_cast<const std::byte*>(row);
-    }
-    const bool halves = matrix.encoding != Encoding::kF32;
-    const auto pack = halves ? pack_columns<uint16_t> : pack_columns<uint32_t>;
+    for (int i = 0; i < count; ++i) rows[i] = file_row(view, k + i);
     pack(rows, count, outputs, matrix, k);
   }
 }

@@ -16,8 +16,9 @@ struct Choice {
   int64_t run = 1;  // of rows; columns have no runs
 };
 
-// The geometry of the view's columns `outputs` as rows, with no data yet. Floats stay what they
-// are; what has scales along its rows becomes F32, so that nothing is lost.
+// The geometry of the view's columns `outputs` as rows, with no data yet. REQUIRES: the view's
+// numbers are F32, F16 or BF16. Scales belong to inputs: they could not follow, if those become
+// outputs. kernels::Kernels::matmul_transposed takes any matrix as it is.
 PackedMatrix transposed_geometry(const TensorView& view, const Choice& outputs);
 
 // Packs the view's rows [begin, end), which are the matrix's columns. Threads may pack different

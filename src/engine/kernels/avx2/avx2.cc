@@ -15,6 +15,7 @@ using namespace avx2;
 const Kernels kAvx2Kernels = {
     .matmul = kAvx2FloatKernels.of,
     .matmul_q = kAvx2QuantKernels.of,
+    .matmul_transposed = kAvx2TransposedKernels.of,
     .tile_f32 = tile_f32,
     .tile_q = tile_q,
     .rms_norm = rms_norm,

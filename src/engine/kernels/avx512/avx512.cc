@@ -15,6 +15,7 @@ using namespace avx512;
 const Kernels kAvx512Kernels = {
     .matmul = kAvx512FloatKernels.of,
     .matmul_q = kAvx512QuantKernels.of,
+    .matmul_transposed = kAvx512TransposedKernels.of,
     .tile_f32 = tile_f32,
     .tile_q = tile_q,
     .rms_norm = rms_norm,

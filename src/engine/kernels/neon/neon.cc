@@ -16,6 +16,7 @@ using namespace neon;
 const Kernels kNeonKernels = {
     .matmul = kNeonFloatKernels.of,
     .matmul_q = kNeonQuantKernels.of,
+    .matmul_transposed = kNeonTransposedKernels.of,
     .tile_f32 = tile_f32,
     .tile_q = tile_q,
     .rms_norm = rms_norm,

@@ -15,6 +15,7 @@ using namespace neon_i8mm;
 const Kernels kNeonI8mmKernels = {
     .matmul = kNeonFloatKernels.of,  // has no use for products of bytes
     .matmul_q = kNeonI8mmQuantKernels.of,
+    .matmul_transposed = kNeonTransposedKernels.of,
     .tile_f32 = tile_f32,
     .tile_q = tile_q,
     .rms_norm = rms_norm,

@@ -82,6 +82,32 @@ void matmul_q(const MatmulArgs& args) {
   });
 }
 
+template <int kEncoding>
+void matmul_transposed(const TransposedArgs& args) {
+  constexpr Layout kLayout = kLayouts[kEncoding];
+  const int64_t padded = round_up(args.outputs, kGroup);
+  const auto weight = [&](int64_t i, int64_t k) {
+    const std::byte* block = args.weights + i / kBlockRows * args.block_bytes;
+    const int64_t n = i % kBlockRows;
+    if constexpr (kLayout.values < Values::kFloat8) {
+      return float_at(kLayout.values, block, k, n);
+    } else {
+      const uint8_t code = code_at(kLayout, block, padded, k, n);
+      return scaling_at(kLayout, args.groups, block, padded, k, n)
+          .apply(value_of_code(kLayout.values, code));
+    }
+  };
+  for (int64_t k = 0; k < args.outputs; ++k) {
+    for (int64_t i = 0; i < args.inputs; ++i) args.panel[i] = weight(i, k);
+    for (int r = 0; r < args.rows; ++r) {
+      float sum = 0;
+      for (int64_t i = 0; i < args.inputs; ++i)
+        sum += args.panel[i] * args.x[r * args.x_stride + i];
+      args.out[r * args.out_stride + k] = sum;
+    }
+  }
+}
+
 template <int... kEncoding>
 constexpr MatmulKernels float_kernels(std::integer_sequence<int, kEncoding...>) {
   return {{matmul<kEncoding>...}};
@@ -96,11 +122,17 @@ constexpr MatmulKernels quant_kernels(std::integer_sequence<int, kEncoding...>) 
   return {{quant_matmul<kEncoding>()...}};
 }
 
+template <int... kEncoding>
+constexpr TransposedKernels transposed_kernels(std::integer_sequence<int, kEncoding...>) {
+  return {{matmul_transposed<kEncoding>...}};
+}
+
 using AllEncodings = std::make_integer_sequence<int, kEncodings>;
 
 }  // namespace
 
 constinit const MatmulKernels kScalarFloatKernels = float_kernels(AllEncodings());
 constinit const MatmulKernels kScalarQuantKernels = quant_kernels(AllEncodings());
+constinit const TransposedKernels kScalarTransposedKernels = transposed_kernels(AllEncodings());
 
 }  // namespace hearth::engine::kernels

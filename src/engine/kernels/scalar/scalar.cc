@@ -130,6 +130,7 @@ double peak(int64_t repeats) {
 const Kernels kScalarKernels = {
     .matmul = kScalarFloatKernels.of,
     .matmul_q = kScalarQuantKernels.of,
+    .matmul_transposed = kScalarTransposedKernels.of,
     .tile_f32 = tile_f32,
     .tile_q = tile_q,
     .rms_norm = rms_norm,
