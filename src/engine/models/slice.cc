@@ -40,6 +40,7 @@ int64_t value_heads_per_unit(const DeltaNetSpec& delta, int64_t columns) {
 }  // namespace
 
 std::vector<Range> Dealer::deal(int64_t total, int64_t unit) {
+  if (shares_.size() == 1) return {{0, total}};
   std::vector<int64_t> units(shares_.size());
   for (int64_t left = (total + unit - 1) / unit; left > 0; --left) {
     size_t least = 0;
