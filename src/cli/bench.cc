@@ -216,6 +216,7 @@ void print_json(const Options& options, const LocalModel& local, const std::vect
       {"model", local.name},
       {"encoding", local.files->main_encoding()},
       {"isa", local.model->isa()},
+      {"kv", engine::to_string(local.model->kv_type())},
       {"threads", local.model->threads()},
       {"decode_threads", local.model->decode_threads()},
       {"ranks", options.local.ranks()},
@@ -253,8 +254,9 @@ std::string threads_text(const engine::RankModel& model) {
 
 void print_table(const Options& options, const LocalModel& local, const std::vector<Test>& tests,
                  const Machine& machine) {
-  std::puts(fmt::format("{} {}, {}, {}, {} rank{} ({}), loaded in {:.2f} s, {} at most", local.name,
-                        local.files->main_encoding(), local.model->isa(),
+  std::puts(fmt::format("{} {}, {} cache, {}, {}, {} rank{} ({}), loaded in {:.2f} s, {} at most",
+                        local.name, local.files->main_encoding(),
+                        engine::to_string(local.model->kv_type()), local.model->isa(),
                         threads_text(*local.model), options.local.ranks(),
                         options.local.ranks() == 1 ? "" : "s", local.group->transport(),
                         local.load_seconds, format_bytes(local.peak_rss_bytes()))
@@ -301,7 +303,8 @@ Result<void> bench(const Options& options) {
   HEARTH_TRY(auto executor, runtime::Executor::create(*local.model, *local.group));
   HEARTH_TRY(const engine::WorkCount count,
              engine::WorkCount::create(*local.files, {.precision = options.local.precision,
-                                                      .quantize = options.local.quantize}));
+                                                      .quantize = options.local.quantize,
+                                                      .kv = options.local.kv}));
   HEARTH_TRY(const auto ceilings, engine::Ceilings::create());
   Machine machine(*ceilings, *local.model, count.quantised());
   Bench bench(*executor, local.files->spec().vocab);

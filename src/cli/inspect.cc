@@ -13,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/local_model.h"
 #include "cli/table.h"
+#include "engine/kv_type.h"
 #include "engine/model_files.h"
 #include "engine/tokenizer.h"
 #include "store/model_locator.h"
@@ -28,6 +29,7 @@ constexpr int kTensorRanksMax = 64;
 
 struct Options {
   std::string model;
+  engine::KvType kv = engine::KvType::kQ16;
   bool json = false;
 };
 
@@ -122,27 +124,20 @@ int sliding_layers(const ModelSpec& spec) {
   return count;
 }
 
-// Of the default precision: numbers of 16 bits, and a scale for each head's key and value. Exact
-// precision takes twice the numbers.
-int64_t token_bytes(const ModelSpec& spec) {
-  const int64_t vectors = spec.latent ? 2 : int64_t{2} * spec.kv_heads;
-  return spec.kv_numbers() * 2 + vectors * 4;
-}
-
 int linear_layers(const ModelSpec& spec) {
   return spec.delta ? static_cast<int>(std::ranges::count(spec.delta->linear, true)) : 0;
 }
 
-int64_t cache_bytes(const ModelSpec& spec, int64_t tokens) {
+int64_t cache_bytes(const ModelSpec& spec, engine::KvType kv, int64_t tokens) {
   const int64_t sliding = sliding_layers(spec);
   const int64_t linear = linear_layers(spec);
   const int64_t kept = sliding * std::min<int64_t>(tokens, spec.window) +
                        (spec.layers - sliding - linear) * tokens;  // over all layers
   const int64_t states = linear == 0 ? 0 : linear * spec.delta->state_numbers();
-  return kept * token_bytes(spec) + states * static_cast<int64_t>(sizeof(float));
+  return kept * engine::kv_token_bytes(spec, kv) + states * static_cast<int64_t>(sizeof(float));
 }
 
-void add_memory(Report& report) {
+void add_memory(Report& report, engine::KvType kv) {
   const int64_t context = report.spec().context;
   std::vector<int64_t> lengths;
   for (const int64_t tokens : kContexts) {
@@ -150,8 +145,9 @@ void add_memory(Report& report) {
   }
   lengths.push_back(context);
   for (const int64_t tokens : lengths) {
-    report.memory.push_back(
-        {.tokens = tokens, .weights = report.bytes, .cache = cache_bytes(report.spec(), tokens)});
+    report.memory.push_back({.tokens = tokens,
+                             .weights = report.bytes,
+                             .cache = cache_bytes(report.spec(), kv, tokens)});
   }
 }
 
@@ -168,7 +164,7 @@ void add_tensor_ranks(Report& report) {
   }
 }
 
-Result<Report> inspect_model(const std::string& model) {
+Result<Report> inspect_model(const std::string& model, engine::KvType kv) {
   const store::ModelLocator locator(store::ModelLocator::default_roots());
   HEARTH_TRY(store::LocatedModel located, locator.find(model));
   Report report{.name = std::move(located.name), .path = std::move(located.path)};
@@ -180,7 +176,7 @@ Result<Report> inspect_model(const std::string& model) {
     return tokenizer.error();
   }
   add_tensors(report);
-  add_memory(report);
+  add_memory(report, kv);
   add_tensor_ranks(report);
   return report;
 }
@@ -378,7 +374,7 @@ std::string cuts_table(const Report& report) {
 }
 
 Result<void> inspect(const Options& options) {
-  HEARTH_TRY(const Report report, inspect_model(options.model));
+  HEARTH_TRY(const Report report, inspect_model(options.model, options.kv));
   if (options.json) {
     print_json(report);
   } else {
@@ -394,9 +390,10 @@ Result<void> inspect(const Options& options) {
 Action declare_inspect(CLI::App& app) {
   auto options = std::make_shared<Options>();
   add_model_option(app, &options->model);
+  add_kv_option(app, &options->kv);
   app.add_flag("--json", options->json, "One JSON object instead of tables");
   app.footer(
-      "Reads headers only. Memory is that of the default precision, for one sequence.\n\n"
+      "Reads headers only. Memory is that of one sequence, with the KV cache of --kv.\n\n"
       "Examples:\n"
       "  hearth inspect ember\n"
       "  hearth inspect ./Qwen3-30B-A3B-Q4_K_M.gguf --json");

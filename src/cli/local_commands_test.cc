@@ -86,6 +86,11 @@ TEST(InspectTest, TellsSizesMemoryAndCuts) {
                                         config["num_hidden_layers"].get<int64_t>() *
                                         config["num_key_value_heads"].get<int64_t>() * 2 *
                                         (config["head_dim"].get<int64_t>() * 2 + 4));
+  const json q8 =
+      json::parse(run_hearth({"inspect", golden("models/qwen3_moe"), "--json", "--kv", "q8"}).out);
+  EXPECT_EQ(q8["memory"].back()["cache_bytes"].get<int64_t>() *
+                (config["head_dim"].get<int64_t>() * 2 + 4),
+            longest["cache_bytes"].get<int64_t>() * (config["head_dim"].get<int64_t>() + 4));
   EXPECT_EQ(model["pipeline"]["stages_max"], config["num_hidden_layers"]);
   EXPECT_EQ(model["tensor_ranks"], json({2}));
 }
@@ -224,7 +229,40 @@ TEST(QuantizeTest, OtherWordsAreWrongUsage) {
   const Ran ran =
       run_hearth({"logits", "ember", "--ids", "1", "--out", "x.npy", "--quantize", "q3"});
   EXPECT_EQ(ran.status, 2);
-  EXPECT_THAT(ran.err, HasSubstr("--quantize"));
+  EXPECT_THAT(ran.err, HasSubstr("--quantize: 'q3' is not one of none, q8, q4"));
+}
+
+TEST(KvTest, CostsAsMuchAsTheBitsSay) {
+  const double f32 = llama_divergence(llama_logits({"--kv", "f32"}));
+  const double q16 = llama_divergence(llama_logits({"--kv", "q16"}));
+  const double bf16 = llama_divergence(llama_logits({"--kv", "bf16"}));
+  const double q8 = llama_divergence(llama_logits({"--kv", "q8"}));
+  EXPECT_LT(q16, f32 + 1e-6);
+  EXPECT_GT(bf16, 2 * q16);
+  EXPECT_GT(q8, 2 * q16);
+  EXPECT_LT(bf16, 1e-3);
+  EXPECT_LT(q8, 1e-3);
+  EXPECT_EQ(llama_logits({}), llama_logits({"--kv", "q16"}));
+}
+
+TEST(KvTest, EveryRankCachesAlike) {
+  const auto q8 = llama_logits({"--kv", "q8"});
+  EXPECT_EQ(q8, llama_logits({"--kv", "q8", "--ranks", "pipeline=2"}));
+  EXPECT_GT(farthest(q8, llama_logits({})), 0);
+}
+
+TEST(KvTest, ExactPrecisionCachesFloats) {
+  EXPECT_EQ(llama_logits({"--precision", "exact"}),
+            llama_logits({"--precision", "exact", "--kv", "q8"}));
+}
+
+TEST(KvTest, OtherWordsAreWrongUsage) {
+  for (const char* command : {"run", "bench", "inspect"}) {
+    const Ran ran = run_hearth({command, "ember", "--kv", "q4"});
+    EXPECT_EQ(ran.status, 2);
+    EXPECT_THAT(ran.err, HasSubstr("--kv: 'q4' is not one of q16, bf16, q8, f32"));
+  }
+  EXPECT_EQ(run_hearth({"serve", "--kv", "2"}).status, 2);
 }
 
 TEST(LogitsTest, APipelineOfProcessesWritesTheSameBytes) {
@@ -325,8 +363,9 @@ constexpr double kEmberBytes = 10.4e6;  // of weights, in BF16
 
 TEST(BenchTest, ReportsWhatTheInterfacePromises) {
   const Ran ran =
-      run_hearth({"bench", "ember", "-p", "32", "-n", "8", "-b", "3", "-d", "16", "-r", "2",
-                  "--threads", "1", "--ranks", "pipeline=2", "--transport", "tcp", "--json"});
+      run_hearth({"bench",   "ember",      "-p",          "32",  "-n",     "8",         "-b",
+                  "3",       "-d",         "16",          "-r",  "2",      "--threads", "1",
+                  "--ranks", "pipeline=2", "--transport", "tcp", "--json", "--kv",      "q8"});
   ASSERT_EQ(ran.status, 0) << ran.err;
   const json report = json::parse(ran.out);
   EXPECT_EQ(report["model"], "ember");
@@ -335,6 +374,7 @@ TEST(BenchTest, ReportsWhatTheInterfacePromises) {
   EXPECT_EQ(report["threads"], 1);
   EXPECT_EQ(report["ranks"], 2);
   EXPECT_EQ(report["transport"], "tcp");
+  EXPECT_EQ(report["kv"], "q8");
   EXPECT_GT(report["load_seconds"], 0);
   EXPECT_GT(report["peak_rss_bytes"], 10'000'000) << "both ranks' memory";
   ASSERT_EQ(report["tests"].size(), 2u);

@@ -18,6 +18,7 @@ struct LocalModelOptions {
   std::string model;  // as the user named it
   engine::Precision precision = engine::Precision::kDefault;
   engine::Quantize quantize = engine::Quantize::kNone;
+  engine::KvType kv = engine::KvType::kQ16;
   int threads = 0;             // of every rank; 0: the engine's choice
   int pipeline = 1;            // stages
   std::vector<double> shares;  // of the ranks that share each stage; empty: one has all of it
@@ -27,11 +28,12 @@ struct LocalModelOptions {
   int ranks() const { return pipeline * slices(); }
 };
 
-// Declares MODEL, --precision, --quantize, --threads, --ranks and --transport. `options` must
-// outlive the parsing.
+// Declares MODEL, --precision, --quantize, --kv, --threads, --ranks and --transport. `options`
+// must outlive the parsing.
 void add_model_option(CLI::App& app, std::string* model);
 void add_local_model_options(CLI::App& app, LocalModelOptions* options);
 void add_quantize_option(CLI::App& app, engine::Quantize* quantize);
+void add_kv_option(CLI::App& app, engine::KvType* kv);
 
 // Room for what the command does.
 struct LocalRoom {

@@ -144,6 +144,7 @@ Action declare_serve(CLI::App& app) {
   app.add_option("--threads", daemon.threads, "Threads per runner; default: one per core")
       ->check(CLI::Range(0, 1024));
   add_quantize_option(app, &daemon.quantize);
+  add_kv_option(app, &daemon.kv);
   app.add_option("--transport", daemon.transport, "Between devices at work on one model")
       ->check(CLI::IsMember({"auto", "ucx", "tcp", "shm"}))
       ->capture_default_str();

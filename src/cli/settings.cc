@@ -12,10 +12,10 @@ namespace hearth::cli {
 namespace {
 
 // The keys of config.toml, whichever command reads it: the flags of `hearth serve`.
-constexpr std::array<std::string_view, 15> kKeys = {
-    "cluster", "data-dir",  "device-port",  "listen",        "log-json",
-    "model",   "name",      "no-discovery", "peer",          "port",
-    "threads", "transport", "verbose",      "device-listen", "quantize"};
+constexpr std::array<std::string_view, 16> kKeys = {
+    "cluster", "data-dir",      "device-port", "listen", "log-json", "model",
+    "name",    "no-discovery",  "peer",        "port",   "threads",  "transport",
+    "verbose", "device-listen", "quantize",    "kv"};
 
 bool is_key(std::string_view name) { return std::ranges::find(kKeys, name) != kKeys.end(); }
 

@@ -62,7 +62,8 @@ class ClusterImpl final : public Cluster {
   void set_runners(const std::vector<RunnerView>& runners) override {
     inbox_.push(event::SetRunners{runners});
   }
-  Result<InstanceId> create_instance(const std::string& model, int min_devices) override;
+  Result<InstanceId> create_instance(const std::string& model, int min_devices,
+                                     const std::string& kv) override;
   Result<void> delete_instance(const InstanceId& id) override;
   Result<std::shared_ptr<grpc::Channel>> channel(const DeviceId& id) const override;
 
@@ -320,9 +321,10 @@ void ClusterImpl::abandon_tickets() {
   tickets_.clear();
 }
 
-Result<InstanceId> ClusterImpl::create_instance(const std::string& model, int min_devices) {
+Result<InstanceId> ClusterImpl::create_instance(const std::string& model, int min_devices,
+                                                const std::string& kv) {
   auto [ticket, outcome] = issue_ticket();
-  if (!inbox_.push(event::CreateInstance{ticket, model, min_devices})) abandon_tickets();
+  if (!inbox_.push(event::CreateInstance{ticket, model, min_devices, kv})) abandon_tickets();
   return outcome.get();
 }
 

@@ -37,7 +37,7 @@ ModelFacts small_model() {
           .layer_bytes = 1_MiB,
           .embedding_bytes = 1_MiB,
           .head_bytes = 1_MiB,
-          .kv_bytes_per_token_layer = 512};
+          .kv_layer_bytes = {{"q16", 512}, {"q8", 256}}};
 }
 
 // A device and what it keeps on disk; can be stopped and started again.
@@ -114,7 +114,7 @@ TEST(ClusterTest, AnInstanceIsPlannedAndKnownToAll) {
 
   std::atomic<int> changes = 0;
   const auto handle = a->watch([&changes] { ++changes; });
-  const auto id = b->create_instance("ember", 2);
+  const auto id = b->create_instance("ember", 2, "q8");
   ASSERT_TRUE(id.ok()) << id.error().message();
   const auto planned = [&](Device& device) {
     const ClusterView view = device->view();
@@ -122,6 +122,7 @@ TEST(ClusterTest, AnInstanceIsPlannedAndKnownToAll) {
   };
   ASSERT_TRUE(eventually([&] { return planned(a) && planned(b); }));
   EXPECT_GT(changes, 0);
+  EXPECT_EQ(a->view().instances.at(*id).kv, "q8");
   const Plan plan = a->view().instances.at(*id).plan;
   EXPECT_EQ(plan.ranks[0].layer_begin, 0);
   EXPECT_EQ(plan.ranks[1].layer_end, 8);
@@ -142,7 +143,7 @@ TEST(ClusterTest, AnInstanceIsPlannedAndKnownToAll) {
 TEST(ClusterTest, InstancesOutliveTheirDevices) {
   Device a("a");
   a.start();
-  const auto id = a->create_instance("ember", 1);
+  const auto id = a->create_instance("ember", 1, "q16");
   ASSERT_TRUE(id.ok());
   ASSERT_TRUE(eventually([&] { return !a->view().instances.at(*id).plan.empty(); }));
   const Plan before = a->view().instances.at(*id).plan;
@@ -161,7 +162,7 @@ TEST(ClusterTest, GoodbyeIsSeenAtOnceAndReturnToo) {
   b.options().peers = {a.address()};
   b.start();
   ASSERT_TRUE(eventually([&] { return a.sees(b) && b.sees(a); }));
-  const auto id = a->create_instance("ember", 2);
+  const auto id = a->create_instance("ember", 2, "q16");
   ASSERT_TRUE(id.ok());
   ASSERT_TRUE(eventually([&] { return a->view().instances.at(*id).plan.ranks.size() == 2; }));
   const int64_t epoch = a->view().instances.at(*id).plan.epoch;

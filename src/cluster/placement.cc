@@ -26,9 +26,9 @@ struct Cost {
 
   static Cost of(const PlacementRequest& request) {
     const ModelFacts& model = request.model;
-    const double kv = static_cast<double>(model.kv_bytes_per_token_layer) *
-                      static_cast<double>(request.context_tokens);
-    return {kWeightsFactor * static_cast<double>(model.layer_bytes) + kv,
+    const auto kv = model.kv_layer_bytes.find(request.kv);
+    const int64_t kv_bytes = kv == model.kv_layer_bytes.end() ? 0 : kv->second;
+    return {kWeightsFactor * static_cast<double>(model.layer_bytes) + static_cast<double>(kv_bytes),
             kWeightsFactor * static_cast<double>(model.embedding_bytes),
             kWeightsFactor * static_cast<double>(model.head_bytes)};
   }
@@ -113,8 +113,10 @@ Error too_few(const PlacementRequest& request, size_t online, size_t holding) {
 
 Result<Plan> place(const PlacementRequest& request, const std::vector<DeviceView>& devices) {
   const ModelFacts& model = request.model;
+  const bool cache_possible = std::ranges::all_of(
+      model.kv_layer_bytes, [](const auto& cache) { return cache.second >= 0; });
   if (model.layers < 1 || model.layer_bytes < 0 || model.embedding_bytes < 0 ||
-      model.head_bytes < 0 || model.kv_bytes_per_token_layer < 0 || request.context_tokens < 0) {
+      model.head_bytes < 0 || !cache_possible) {
     return Error(Code::kInvalidArgument, fmt::format("{}: impossible sizes", model.id));
   }
   const int ranks_max = std::min(model.layers, limits::kRanksMax);

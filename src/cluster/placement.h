@@ -11,8 +11,8 @@ namespace hearth::cluster {
 
 struct PlacementRequest {
   ModelFacts model;
-  int min_devices = 1;         // use at least this many
-  int64_t context_tokens = 0;  // KV cache asked for; 0: none counted
+  int min_devices = 1;     // use at least this many
+  std::string kv = "q16";  // numbers of the KV cache; of others than the model's none is counted
 };
 
 // The plan with the fewest devices, at least min_devices, whose memory holds the model: weights

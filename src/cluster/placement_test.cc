@@ -19,8 +19,7 @@ ModelFacts model_of(int layers, int64_t layer_bytes, int64_t embedding_bytes = 0
           .layers = layers,
           .layer_bytes = layer_bytes,
           .embedding_bytes = embedding_bytes,
-          .head_bytes = head_bytes,
-          .kv_bytes_per_token_layer = 1_KiB};
+          .head_bytes = head_bytes};
 }
 
 DeviceView device_of(const std::string& id, int64_t available, const ModelFacts& model) {
@@ -109,17 +108,25 @@ TEST(PlacementTest, EmbeddingAndHeadCountWhereTheyLie) {
                    .ok());
 }
 
-TEST(PlacementTest, ContextCostsMemory) {
-  const ModelFacts model = model_of(10, 100_MiB);
-  const std::vector<DeviceView> devices = {device_of("a", 1250_MiB, model)};
-  EXPECT_TRUE(place({.model = model}, devices).ok());
-  EXPECT_TRUE(place({.model = model, .context_tokens = 4096}, devices).ok());
-  const auto much = place({.model = model, .context_tokens = 131072}, devices);
+TEST(PlacementTest, TheCacheCostsMemoryByItsType) {
+  ModelFacts model = model_of(10, 100_MiB);
+  model.kv_layer_bytes = {{"f32", 256_MiB}, {"q16", 128_MiB}, {"q8", 64_MiB}};
+  const auto plan_of = [&](const std::string& kv, int64_t available) {
+    return place({.model = model, .kv = kv}, {device_of("a", available, model)});
+  };
+  EXPECT_EQ(plan_of("f32", 3760_MiB)->ranks[0].memory_bytes, 3760_MiB);
+  EXPECT_EQ(plan_of("q16", 3760_MiB)->ranks[0].memory_bytes, 2480_MiB);
+  EXPECT_TRUE(plan_of("q8", 1840_MiB).ok());
+  EXPECT_FALSE(plan_of("q8", 1839_MiB).ok());
+  EXPECT_EQ(place({.model = model}, {device_of("a", 4_GiB, model)})->ranks[0].memory_bytes,
+            2480_MiB)
+      << "q16 unless another is asked for";
+  const auto much = plan_of("q16", 1840_MiB);
   ASSERT_FALSE(much.ok());
   EXPECT_EQ(much.error().code(), Code::kResourceExhausted);
   EXPECT_EQ(
       much.error().message(),
-      "ember needs 2.42 GiB of memory and the 1 device that can hold it has 1.22 GiB available");
+      "ember needs 2.42 GiB of memory and the 1 device that can hold it has 1.8 GiB available");
 }
 
 TEST(PlacementTest, SaysWhatIsMissing) {
@@ -158,11 +165,11 @@ TEST(PlacementTest, OtherFilesUnderTheSameNameDoNotCount) {
 
 TEST(PlacementTest, HostileSizesAreRefused) {
   ModelFacts model = model_of(4, INT64_MAX, INT64_MAX, INT64_MAX);
-  EXPECT_EQ(
-      place({.model = model, .context_tokens = INT64_MAX}, {device_of("a", INT64_MAX / 2, model)})
-          .error()
-          .code(),
-      Code::kResourceExhausted);
+  model.kv_layer_bytes = {{"q16", INT64_MAX}};
+  EXPECT_EQ(place({.model = model}, {device_of("a", INT64_MAX / 2, model)}).error().code(),
+            Code::kResourceExhausted);
+  model.kv_layer_bytes = {{"q8", -1}};
+  EXPECT_EQ(place({.model = model}, {}).error().code(), Code::kInvalidArgument);
   for (const int layers : {0, -1}) {
     EXPECT_EQ(place({.model = model_of(layers, 1)}, {}).error().code(), Code::kInvalidArgument);
   }

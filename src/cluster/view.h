@@ -21,7 +21,8 @@ struct ModelFacts {
   int64_t layer_bytes = 0;      // of one layer
   int64_t embedding_bytes = 0;  // held by the first stage
   int64_t head_bytes = 0;       // held by the last stage (the embedding's size when tied)
-  int64_t kv_bytes_per_token_layer = 0;
+  // Of the KV cache of one layer, in the room that an instance gets; by the type of its numbers.
+  std::map<std::string, int64_t> kv_layer_bytes;
   int64_t file_bytes = 0;  // of all tensors, each once
 
   int64_t total_bytes() const { return layer_bytes * layers + embedding_bytes + head_bytes; }
@@ -77,6 +78,7 @@ struct InstanceView {
   InstanceId id;
   std::string model;
   int min_devices = 1;
+  std::string kv = "q16";  // numbers of the KV cache, on every rank: engine/kv_type.h
   int64_t created_unix_ms = 0;
   Plan plan;            // empty: nothing fits (`message` says why) or not planned yet
   std::string message;  // why it waits or failed, for people

@@ -34,8 +34,9 @@ serve::ModelCard card_of(const cluster::ModelFacts& model) {
 
 class ClusterBackend final : public serve::Backend {
  public:
-  ClusterBackend(cluster::Cluster* cluster, InstanceRouter* router, std::string version)
-      : cluster_(cluster), router_(router), version_(std::move(version)) {}
+  ClusterBackend(cluster::Cluster* cluster, InstanceRouter* router, std::string version,
+                 std::string kv)
+      : cluster_(cluster), router_(router), version_(std::move(version)), kv_(std::move(kv)) {}
 
   std::vector<serve::ModelCard> models() override {
     const cluster::ClusterView view = cluster_->view();
@@ -77,7 +78,7 @@ class ClusterBackend final : public serve::Backend {
   Result<std::string> previews_json(const std::string& model_id) override {
     const cluster::ClusterView view = cluster_->view();
     HEARTH_TRY(const cluster::ModelFacts model, find_model(view, model_id));
-    return daemon::previews_json(view, model);
+    return daemon::previews_json(view, model, kv_);
   }
 
   Result<std::string> place_instance(const serve::PlaceRequest& request) override {
@@ -86,9 +87,11 @@ class ClusterBackend final : public serve::Backend {
     std::vector<cluster::DeviceView> devices;
     for (const auto& [id, device] : view.devices) devices.push_back(device);
     // Desired state that could never be met is refused, although it might be kept and wait.
-    const auto plan = cluster::place({.model = model, .min_devices = request.min_nodes}, devices);
+    const auto plan =
+        cluster::place({.model = model, .min_devices = request.min_nodes, .kv = kv_}, devices);
     if (!plan.ok()) return Error(Code::kInvalidArgument, plan.error().message());
-    HEARTH_TRY(const InstanceId id, cluster_->create_instance(request.model_id, request.min_nodes));
+    HEARTH_TRY(const InstanceId id,
+               cluster_->create_instance(request.model_id, request.min_nodes, kv_));
     log::info("placing {} on at least {} device(s) as instance {}", request.model_id,
               request.min_nodes, id.brief());
     return id.str();
@@ -108,13 +111,14 @@ class ClusterBackend final : public serve::Backend {
   cluster::Cluster* const cluster_;
   InstanceRouter* const router_;
   const std::string version_;
+  const std::string kv_;
 };
 
 }  // namespace
 
 std::unique_ptr<serve::Backend> make_backend(cluster::Cluster* cluster, InstanceRouter* router,
-                                             const std::string& version) {
-  return std::make_unique<ClusterBackend>(cluster, router, version);
+                                             const std::string& version, const std::string& kv) {
+  return std::make_unique<ClusterBackend>(cluster, router, version, kv);
 }
 
 }  // namespace hearth::daemon

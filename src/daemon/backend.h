@@ -14,8 +14,9 @@ namespace hearth::daemon {
 
 class InstanceRouter;
 
-// `cluster` and `router` must outlive it. Thread-safe.
+// `cluster` and `router` must outlive it. `kv`: InstanceView::kv of the instances placed through
+// it. Thread-safe.
 std::unique_ptr<serve::Backend> make_backend(cluster::Cluster* cluster, InstanceRouter* router,
-                                             const std::string& version);
+                                             const std::string& version, const std::string& kv);
 
 }  // namespace hearth::daemon

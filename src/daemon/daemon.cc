@@ -44,14 +44,14 @@ class WiredDaemon final : public Daemon {
                                                                     .quantize = options_.quantize});
     router_ = std::make_unique<InstanceRouter>(cluster_.get(), runners_.get());
     service_->attach([this](const InstanceId& id) { return router_->find_local(id); });
-    backend_ = make_backend(cluster_.get(), router_.get(), options_.version);
+    backend_ = make_backend(cluster_.get(), router_.get(), options_.version, kv());
     HEARTH_TRY(server_, serve::Server::start(*backend_, {.listen = options_.listen,
                                                          .port = options_.port,
                                                          .version = options_.version,
                                                          .names = {device_name()}}));
     publisher_ = std::make_unique<FactsPublisher>(cluster_.get(), &catalog_);
-    first_instances_ =
-        std::make_unique<FirstInstances>(cluster_.get(), options_.data_dir, std::move(wanted));
+    first_instances_ = std::make_unique<FirstInstances>(cluster_.get(), options_.data_dir,
+                                                        std::move(wanted), kv());
     return {};
   }
 
@@ -84,6 +84,7 @@ class WiredDaemon final : public Daemon {
     return everywhere ? "" : options_.device_listen;
   }
 
+  std::string kv() const { return std::string(engine::to_string(options_.kv)); }
   std::string device_name() const { return options_.name.empty() ? host_name() : options_.name; }
 
   Result<void> join_cluster() {

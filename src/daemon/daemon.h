@@ -27,6 +27,7 @@ struct DaemonOptions {
   int threads = 0;                  // per runner; 0: the engine's choice
   std::string transport = "auto";   // between ranks: fabric/transport.h
   engine::Quantize quantize = engine::Quantize::kNone;  // of what this device loads
+  engine::KvType kv = engine::KvType::kQ16;             // of instances made here, on all ranks
 };
 
 // Thread-safe. Destruction ends the runners, says goodbye to the cluster and waits.

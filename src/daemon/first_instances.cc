@@ -35,8 +35,11 @@ std::vector<std::string> instances_to_place(const cluster::ClusterView& view,
 }
 
 FirstInstances::FirstInstances(cluster::Cluster* cluster, std::string data_dir,
-                               std::vector<std::string> wanted)
-    : cluster_(cluster), marker_(data_dir + "/started"), wanted_(std::move(wanted)) {
+                               std::vector<std::string> wanted, std::string kv)
+    : cluster_(cluster),
+      marker_(data_dir + "/started"),
+      wanted_(std::move(wanted)),
+      kv_(std::move(kv)) {
   thread_ = std::thread([this] {
     {
       std::unique_lock lock(mutex_);
@@ -59,7 +62,7 @@ void FirstInstances::decide() {
   std::error_code ignored;
   const bool first_start = !std::filesystem::exists(marker_, ignored);
   for (const std::string& model : instances_to_place(cluster_->view(), wanted_, first_start)) {
-    const auto placed = cluster_->create_instance(model, 1);
+    const auto placed = cluster_->create_instance(model, 1, kv_);
     if (!placed.ok()) log::error("cannot place {}: {}", model, placed.error().message());
   }
   if (first_start) std::ofstream(marker_).flush();

@@ -25,8 +25,9 @@ std::vector<std::string> instances_to_place(const cluster::ClusterView& view,
 // Decides once, on its own thread, after giving discovery 2 s to find a cluster to join.
 class FirstInstances {
  public:
-  // `cluster` must outlive it.
-  FirstInstances(cluster::Cluster* cluster, std::string data_dir, std::vector<std::string> wanted);
+  // `cluster` must outlive it. `kv`: InstanceView::kv of what is placed.
+  FirstInstances(cluster::Cluster* cluster, std::string data_dir, std::vector<std::string> wanted,
+                 std::string kv);
   ~FirstInstances();
 
  private:
@@ -35,6 +36,7 @@ class FirstInstances {
   cluster::Cluster* const cluster_;
   const std::string marker_;  // a file that exists once a first start was decided
   const std::vector<std::string> wanted_;
+  const std::string kv_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;

@@ -129,6 +129,12 @@ Result<ConnectRunner> HostedRunner::wait_for_connect_order() {
 
 Result<void> HostedRunner::bring_up() {
   HEARTH_TRY(const std::string path, settings_.catalog->path_of(start_.model));
+  const std::optional<engine::KvType> kv = engine::parse_kv_type(start_.kv);
+  if (!kv.has_value()) {
+    return Error(
+        Code::kUnsupported,
+        fmt::format("this device does not know KV caches of '{}': update its Hearth", start_.kv));
+  }
   HEARTH_TRY(const std::shared_ptr<RunnerProcess> process, spawn());
   update([](RunnerView* view) { view->status = RunnerStatus::kLoading; });
   const RankLoad load{.instance = start_.instance,
@@ -140,6 +146,7 @@ Result<void> HostedRunner::bring_up() {
                       .shard = {.layer_begin = start_.layer_begin, .layer_end = start_.layer_end},
                       .threads = settings_.threads,
                       .quantize = settings_.quantize,
+                      .kv = *kv,
                       .bind_host = settings_.bind_host};
   HEARTH_TRY(const int port,
              process->load(load, [this](int done, int total) { report_progress(done, total); }));

@@ -7,6 +7,8 @@
 
 #include "base/log.h"
 #include "engine/model_files.h"
+#include "engine/rank_model.h"
+#include "runtime/kv_plan.h"
 
 namespace hearth::daemon {
 
@@ -37,10 +39,15 @@ Result<cluster::ModelFacts> read_model_facts(const std::string& id, const std::s
   }
   facts.embedding_bytes = std::max<int64_t>(facts.embedding_bytes, 0);
   facts.head_bytes = std::max<int64_t>(facts.head_bytes, 0);
-  int64_t caching = 0;  // layers that cache anything
-  for (int layer = 0; layer < spec.layers; ++layer) caching += spec.linear(layer) ? 0 : 1;
-  facts.kv_bytes_per_token_layer =
-      spec.kv_numbers() * static_cast<int64_t>(sizeof(float)) * caching / spec.layers;
+  const runtime::KvPlan room = runtime::default_kv_plan(spec);
+  for (const engine::KvType kv : engine::kAllKvTypes) {
+    const int64_t bytes =
+        engine::kv_cache_bytes(spec, {.shard = {.layer_begin = 0, .layer_end = spec.layers},
+                                      .kv = kv,
+                                      .kv_tokens = room.kv_tokens,
+                                      .sequences_max = room.sequences_max});
+    facts.kv_layer_bytes.emplace(to_string(kv), (bytes + spec.layers - 1) / spec.layers);
+  }
   return facts;
 }
 

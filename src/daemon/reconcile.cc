@@ -85,6 +85,7 @@ void plan_starts(const ClusterView& view, const std::vector<LocalRunner>& local,
                        .rank = rank,
                        .world_size = world_size,
                        .model = instance.model,
+                       .kv = instance.kv,
                        .layer_begin = shard.layer_begin,
                        .layer_end = shard.layer_end});
   }

@@ -22,6 +22,7 @@ struct StartRunner {
   int rank = 0;
   int world_size = 1;
   std::string model;
+  std::string kv;  // InstanceView::kv
   int layer_begin = 0;
   int layer_end = 0;
 };

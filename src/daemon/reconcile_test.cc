@@ -26,7 +26,7 @@ ClusterView two_stages(int64_t epoch = 3) {
   view.devices[kSelf] = {.facts = {.id = kSelf}, .status = DeviceStatus::kOnline};
   view.devices[kOther] = {
       .facts = {.id = kOther}, .status = DeviceStatus::kOnline, .reachable_at = "10.0.0.2:52416"};
-  InstanceView instance{.id = kInstance, .model = "ember", .min_devices = 2};
+  InstanceView instance{.id = kInstance, .model = "ember", .min_devices = 2, .kv = "q8"};
   instance.plan = {.epoch = epoch,
                    .token = "secret",
                    .ranks = {{.device = kSelf, .layer_begin = 0, .layer_end = 4},
@@ -62,6 +62,7 @@ TEST(Reconcile, StartsTheRankPlannedForThisDevice) {
   EXPECT_EQ(start.rank, 0);
   EXPECT_EQ(start.world_size, 2);
   EXPECT_EQ(start.model, "ember");
+  EXPECT_EQ(start.kv, "q8");
   EXPECT_EQ(start.layer_begin, 0);
   EXPECT_EQ(start.layer_end, 4);
   EXPECT_THAT(actions.stop, IsEmpty());

@@ -35,8 +35,9 @@ class PlannedCluster final : public cluster::Cluster {
   }
 
   // Two stages on this device, or one.
-  void plan(int64_t epoch, int world_size, const std::string& model = "ember") {
-    cluster::InstanceView instance{.id = kInstance, .model = model};
+  void plan(int64_t epoch, int world_size, const std::string& model = "ember",
+            const std::string& kv = "q16") {
+    cluster::InstanceView instance{.id = kInstance, .model = model, .kv = kv};
     instance.plan = {.epoch = epoch, .token = "secret " + std::to_string(epoch)};
     for (int rank = 0; rank < world_size; ++rank) {
       instance.plan.ranks.push_back({.device = kSelf,
@@ -82,7 +83,9 @@ class PlannedCluster final : public cluster::Cluster {
   void set_runners(const std::vector<RunnerView>& runners) override {
     change([&] { view_.runners = runners; });
   }
-  Result<InstanceId> create_instance(const std::string&, int) override { return kInstance; }
+  Result<InstanceId> create_instance(const std::string&, int, const std::string&) override {
+    return kInstance;
+  }
   Result<void> delete_instance(const InstanceId&) override { return {}; }
   Result<std::shared_ptr<grpc::Channel>> channel(const DeviceId&) const override {
     return Error(Code::kUnavailable, "there is no other device");
@@ -206,6 +209,15 @@ TEST_F(RunnerHostTest, AModelThatIsNotHereFailsWithItsName) {
   cluster_.plan(1, 1, "nowhere");
   const auto failed = cluster_.wait_until_all(RunnerStatus::kFailed, 1, 1);
   EXPECT_THAT(failed[0].error, testing::HasSubstr("'nowhere'"));
+}
+
+TEST_F(RunnerHostTest, TheCacheIsThePlans) {
+  cluster_.plan(1, 1, "ember", "q8");
+  cluster_.wait_until_all(RunnerStatus::kReady, 1, 1);
+  EXPECT_THAT(answer(), testing::Not(testing::StartsWith("error")));
+  cluster_.plan(2, 1, "ember", "q2");
+  const auto failed = cluster_.wait_until_all(RunnerStatus::kFailed, 2, 1);
+  EXPECT_EQ(failed[0].error, "this device does not know KV caches of 'q2': update its Hearth");
 }
 
 TEST_F(RunnerHostTest, EndsInTheMiddleOfALoad) {

@@ -89,6 +89,20 @@ proto::Quantize to_proto(engine::Quantize quantize) {
   return proto::QUANTIZE_NONE;
 }
 
+proto::KvType to_proto(engine::KvType kv) {
+  switch (kv) {
+    case engine::KvType::kBF16:
+      return proto::KV_TYPE_BF16;
+    case engine::KvType::kQ8:
+      return proto::KV_TYPE_Q8;
+    case engine::KvType::kF32:
+      return proto::KV_TYPE_F32;
+    case engine::KvType::kQ16:
+      break;
+  }
+  return proto::KV_TYPE_Q16;
+}
+
 proto::LoadRequest to_proto(const RankLoad& load) {
   proto::LoadRequest request;
   request.set_instance_id(load.instance.str());
@@ -104,6 +118,7 @@ proto::LoadRequest to_proto(const RankLoad& load) {
   request.set_threads(load.threads);
   request.set_exact(load.precision == engine::Precision::kExact);
   request.set_quantize(to_proto(load.quantize));
+  request.set_kv(to_proto(load.kv));
   request.set_kv_tokens(load.kv_tokens);
   request.set_sequences_max(load.sequences_max);
   request.set_bind_host(load.bind_host);

@@ -48,6 +48,7 @@ struct RankLoad {
   int threads = 0;  // 0: the engine's choice
   engine::Precision precision = engine::Precision::kDefault;
   engine::Quantize quantize = engine::Quantize::kNone;
+  engine::KvType kv = engine::KvType::kQ16;  // the same on every rank
   // The same on every rank; 0: runtime::default_kv_plan of the model, which is.
   int64_t kv_tokens = 0;
   int sequences_max = 0;

@@ -96,6 +96,7 @@ Json instance_object(const InstanceView& instance, std::string_view status,
           {"statusMessage", message},
           {"epoch", instance.plan.epoch},
           {"minNodes", instance.min_devices},
+          {"kv", instance.kv},
           {"shardAssignments", assignments_json(instance.model, instance.id, instance.plan)}};
 }
 
@@ -153,16 +154,17 @@ Json status_json(const DeviceView& device) {
 }
 
 Json preview_json(const ClusterView& view, const cluster::ModelFacts& model,
-                  const std::vector<DeviceView>& devices, int min_devices) {
+                  const std::vector<DeviceView>& devices, const std::string& kv, int min_devices) {
   Json preview = {
       {"model_id", model.id}, {"sharding", "Pipeline"},          {"min_nodes", min_devices},
       {"instance", nullptr},  {"memory_delta_by_node", nullptr}, {"error", nullptr}};
-  const auto plan = cluster::place({.model = model, .min_devices = min_devices}, devices);
+  const auto plan = cluster::place({.model = model, .min_devices = min_devices, .kv = kv}, devices);
   if (!plan.ok()) {
     preview["error"] = plan.error().message();
     return preview;
   }
-  const InstanceView instance{.model = model.id, .min_devices = min_devices, .plan = *plan};
+  const InstanceView instance{
+      .model = model.id, .min_devices = min_devices, .kv = kv, .plan = *plan};
   preview["instance"] = instance_object(instance, to_string(InstanceStatus::kPlacing), "");
   Json memory = Json::object();
   for (const auto& [id, device] : view.devices) {
@@ -217,7 +219,8 @@ std::string instance_json(const ClusterView& view, const InstanceView& instance)
   return dump(instance_object(view, instance));
 }
 
-std::string previews_json(const ClusterView& view, const cluster::ModelFacts& model) {
+std::string previews_json(const ClusterView& view, const cluster::ModelFacts& model,
+                          const std::string& kv) {
   std::vector<DeviceView> devices;
   int online = 0;
   for (const auto& [id, device] : view.devices) {
@@ -226,7 +229,7 @@ std::string previews_json(const ClusterView& view, const cluster::ModelFacts& mo
   }
   Json previews = Json::array();
   for (int min_devices = 1; min_devices <= online; ++min_devices) {
-    previews.push_back(preview_json(view, model, devices, min_devices));
+    previews.push_back(preview_json(view, model, devices, kv, min_devices));
   }
   return dump({{"previews", std::move(previews)}});
 }

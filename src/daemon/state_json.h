@@ -14,8 +14,9 @@ std::string state_json(const cluster::ClusterView& view, int64_t now_unix_ms);
 
 std::string instance_json(const cluster::ClusterView& view, const cluster::InstanceView& instance);
 
-// Plans for 1, 2, ... online devices, with the reason where none fits.
-std::string previews_json(const cluster::ClusterView& view, const cluster::ModelFacts& model);
+// Plans for 1, 2, ... online devices, with the reason where none fits. `kv`: InstanceView::kv.
+std::string previews_json(const cluster::ClusterView& view, const cluster::ModelFacts& model,
+                          const std::string& kv);
 
 std::string health_json(const cluster::ClusterView& view, const std::string& version);
 

@@ -26,7 +26,8 @@ cluster::ModelFacts ember() {
           .context = 512,
           .layer_bytes = 1'000'000,
           .embedding_bytes = 300'000,
-          .head_bytes = 300'000};
+          .head_bytes = 300'000,
+          .kv_layer_bytes = {{"q16", 200'000}, {"q8", 100'000}}};
 }
 
 cluster::DeviceView device(const DeviceId& id, const std::string& name,
@@ -180,7 +181,7 @@ TEST(StateJson, SurvivesTextThatIsNotUtf8) {
 }
 
 TEST(PreviewsJson, PlansForOneAndTwoDevices) {
-  const json previews = json::parse(previews_json(cluster_of_two(), ember()))["previews"];
+  const json previews = json::parse(previews_json(cluster_of_two(), ember(), "q8"))["previews"];
   ASSERT_EQ(previews.size(), 2u);
   for (int devices = 1; devices <= 2; ++devices) {
     const json& preview = previews[devices - 1];
@@ -192,14 +193,15 @@ TEST(PreviewsJson, PlansForOneAndTwoDevices) {
     EXPECT_EQ(assignments["nodeToRunner"].size(), static_cast<size_t>(devices));
     int64_t memory = 0;
     for (const auto& bytes : preview["memory_delta_by_node"]) memory += bytes.get<int64_t>();
-    EXPECT_GE(memory, ember().total_bytes());
+    EXPECT_NEAR(memory, 1.2 * ember().total_bytes() + 6 * 100'000, devices);
+    EXPECT_EQ(preview["instance"]["kv"], "q8");
   }
 }
 
 TEST(PreviewsJson, SaysWhyNothingFits) {
   cluster::ModelFacts model = ember();
   model.layer_bytes = 100'000'000'000;
-  const json previews = json::parse(previews_json(cluster_of_two(), model))["previews"];
+  const json previews = json::parse(previews_json(cluster_of_two(), model, "q16"))["previews"];
   ASSERT_EQ(previews.size(), 2u);
   EXPECT_TRUE(previews[0]["instance"].is_null());
   EXPECT_TRUE(previews[0]["memory_delta_by_node"].is_null());

@@ -159,11 +159,6 @@ struct ModelSpec {
   std::vector<int32_t> eos_ids;  // generation ends at any of these
   int32_t bos_id = -1;           // -1: none
 
-  // Numbers that a layer that attends caches for each token that it keeps.
-  int64_t kv_numbers() const {
-    if (latent) return int64_t{2} * latent->latent_dim + latent->rotary_dim;
-    return int64_t{kv_heads} * (head_dim + value_dim);
-  }
   bool slides(int layer) const { return window > 0 && !sliding.empty() && sliding[layer]; }
   bool sparse(int layer) const { return moe && moe->in_layer(layer); }
   bool linear(int layer) const { return delta && delta->linear[layer]; }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/kv_type.h"
 #include "engine/model_files.h"
 #include "engine/shard.h"
 
@@ -25,14 +26,6 @@ enum class Precision {
   kExact,    // float32 throughout; the result does not depend on the batch it was computed in
 };
 
-// Numbers of the KV cache. Exact precision takes floats whatever is asked for.
-enum class KvType {
-  kF32,
-  kQ16,   // 15-bit integers with a scale for each token's key and value in each head
-  kBF16,  // bfloat16: as large, and less exact
-  kQ8,    // 8-bit integers with such scales: half as large
-};
-
 // Requantisation of weights while they are loaded, for devices with little memory. Lossy, and each
 // rank's own choice. Matrices whose file spends at least half a bit a weight more are rounded once
 // more, to Q8_0 or to IQ4_NL; with kQ4 embedding and head to Q8_0. Routers, vectors and what has
@@ -43,15 +36,18 @@ struct LoadOptions {
   Shard shard;
   Precision precision = Precision::kDefault;
   Quantize quantize = Quantize::kNone;
-  KvType kv = KvType::kQ16;
-  int threads = 0;         // 0: one per physical core, fewer for one row if that is faster
-  int64_t kv_tokens = 0;   // room of the KV cache over all sequences; 0: one full context
-  int sequences_max = 16;  // slots
+  KvType kv = KvType::kQ16;  // as asked for: see cached_as()
+  int threads = 0;           // 0: one per physical core, fewer for one row if that is faster
+  int64_t kv_tokens = 0;     // room of the KV cache over all sequences; 0: one full context
+  int sequences_max = 16;    // slots
   // A folder for what is measured of this machine, for the engine to choose by; empty: it chooses
   // without. Where it holds nothing of use yet, loading takes some tenths of a second longer.
   std::string cache_dir;
   // Called after each layer with layers done so far; may be empty.
   std::function<void(int layers_done, int layers_total)> progress;
+
+  // Exact precision caches floats whatever is asked for.
+  KvType cached_as() const { return precision == Precision::kExact ? KvType::kF32 : kv; }
 };
 
 // Rows of one sequence within a step: `rows` consecutive tokens at positions `position`, `position`
@@ -92,6 +88,7 @@ class RankModel {
   virtual int decode_threads() const = 0;  // of them, those that run a step of one row
   virtual std::span<const std::byte> weights() const = 0;  // packed, resident
   virtual int kv_tokens() const = 0;  // room over all slots, a multiple of the block size
+  virtual KvType kv_type() const = 0;
   virtual int sequences_max() const = 0;
 
   // The ranks that hold the other slices of this shard's layers, which must outlive every call of

@@ -24,8 +24,8 @@ struct Work {
 // Immutable and thread-safe.
 class WorkCount {
  public:
-  // Of the whole model, packed as `options` (precision, quantize) say; nothing is read but names
-  // and shapes. Errors as of RankModel::load.
+  // Of the whole model, packed and cached as `options` (precision, quantize, kv) say; nothing is
+  // read but names and shapes. Errors as of RankModel::load.
   static Result<WorkCount> create(const ModelFiles& files, const LoadOptions& options);
 
   // Of one pass over `sequences` sequences that hold `position` tokens and get `rows` more each,

@@ -122,6 +122,7 @@ void Core::handle(event::CreateInstance& create) {
   instance.id = InstanceId(options_.random_hex(8));
   instance.model = create.model;
   instance.min_devices = create.min_devices;
+  instance.kv = create.kv;
   instance.created_unix_ms = unix_ms_;
   write(instance_key(instance.id.str()), encode(instance), 0);
   actions_.done.push_back({create.ticket, instance.id});

@@ -86,6 +86,7 @@ struct CreateInstance {
   uint64_t ticket = 0;
   std::string model;
   int min_devices = 1;
+  std::string kv = "q16";
 };
 struct DeleteInstance {
   uint64_t ticket = 0;

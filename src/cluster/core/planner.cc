@@ -177,10 +177,12 @@ void Planner::plan(InstanceView& instance, int64_t unix_ms, const ClusterView& v
     wait(fmt::format("no device that is online has the files of {}", instance.model));
     return;
   }
-  Result<Plan> plan = place({.model = *model, .min_devices = instance.min_devices}, devices);
+  Result<Plan> plan =
+      place({.model = *model, .min_devices = instance.min_devices, .kv = instance.kv}, devices);
   // What ran once goes on with fewer devices than were asked for.
   for (int fewer = instance.min_devices - 1; ran_before && !plan && fewer >= 1; --fewer) {
-    if (auto smaller = place({.model = *model, .min_devices = fewer}, devices)) plan = smaller;
+    const PlacementRequest request{.model = *model, .min_devices = fewer, .kv = instance.kv};
+    if (auto smaller = place(request, devices)) plan = smaller;
   }
   if (!plan) {
     wait(plan.error().message());

@@ -28,7 +28,7 @@ inline ModelFacts simulated_model() {
           .layer_bytes = 100_MiB,
           .embedding_bytes = 50_MiB,
           .head_bytes = 50_MiB,
-          .kv_bytes_per_token_layer = 512};
+          .kv_layer_bytes = {{"q16", 512}}};
 }
 
 class Simulation {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
@@ -20,6 +21,7 @@ constexpr size_t kRunnersPerDeviceMax = 4 * limits::kInstancesMax;
 constexpr int64_t kBytesMax = int64_t{1} << 50;
 constexpr int64_t kTimeMax = int64_t{1} << 53;
 constexpr int64_t kLayersMax = 4096;
+constexpr size_t kKvTypesMax = 16;
 
 std::string dump(const json& value) {
   // Names and error texts may hold any bytes; a document is UTF-8.
@@ -54,6 +56,22 @@ class Fields {
       return 0;
     }
     return value->get<int64_t>();
+  }
+
+  std::map<std::string, int64_t> numbers(const char* name, size_t size_max, int64_t max) {
+    const json* value = find(name);
+    if (value == nullptr) return {};
+    if (!value->is_object() || value->size() > size_max) {
+      good_ = false;
+      return {};
+    }
+    Fields fields(*value);
+    std::map<std::string, int64_t> numbers;
+    for (const auto& [key, number] : value->items()) {
+      numbers[cut(key)] = fields.number(key.c_str(), max);
+    }
+    good_ = fields.good();
+    return numbers;
   }
 
   const json& list(const char* name, size_t size_max) {
@@ -95,7 +113,7 @@ json model_to_json(const ModelFacts& model) {
           {"layer_bytes", model.layer_bytes},
           {"embedding_bytes", model.embedding_bytes},
           {"head_bytes", model.head_bytes},
-          {"kv_bytes_per_token_layer", model.kv_bytes_per_token_layer},
+          {"kv_layer_bytes", model.kv_layer_bytes},
           {"file_bytes", model.file_bytes}};
 }
 
@@ -110,7 +128,7 @@ bool model_from_json(const json& value, ModelFacts& model) {
   model.layer_bytes = fields.number("layer_bytes", kBytesMax / kLayersMax);
   model.embedding_bytes = fields.number("embedding_bytes", kBytesMax);
   model.head_bytes = fields.number("head_bytes", kBytesMax);
-  model.kv_bytes_per_token_layer = fields.number("kv_bytes_per_token_layer", 1_GiB);
+  model.kv_layer_bytes = fields.numbers("kv_layer_bytes", kKvTypesMax, kBytesMax / kLayersMax);
   model.file_bytes = fields.number("file_bytes", kBytesMax);
   return fields.good() && !model.id.empty();
 }
@@ -198,6 +216,7 @@ std::string encode(const InstanceView& instance) {
   }
   return dump({{"model", cut(instance.model)},
                {"min_devices", instance.min_devices},
+               {"kv", cut(instance.kv)},
                {"created_unix_ms", instance.created_unix_ms},
                {"epoch", instance.plan.epoch},
                {"token", instance.plan.token},
@@ -253,6 +272,7 @@ Result<InstanceView> decode_instance(const InstanceId& id, const std::string& bo
   instance.id = id;
   instance.model = fields.text("model");
   instance.min_devices = static_cast<int>(fields.number("min_devices", limits::kRanksMax));
+  if (std::string kv = fields.text("kv"); !kv.empty()) instance.kv = std::move(kv);
   instance.created_unix_ms = fields.number("created_unix_ms", kTimeMax);
   instance.plan.epoch = fields.number("epoch", kTimeMax);
   instance.plan.token = fields.text("token");

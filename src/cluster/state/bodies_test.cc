@@ -34,7 +34,7 @@ DeviceFacts full_facts() {
                       .layer_bytes = 1_MiB,
                       .embedding_bytes = 2_MiB,
                       .head_bytes = 3_MiB,
-                      .kv_bytes_per_token_layer = 512}}};
+                      .kv_layer_bytes = {{"q16", 520}, {"q8", 264}}}}};
 }
 
 TEST(BodiesTest, FactsSurvive) {
@@ -47,7 +47,7 @@ TEST(BodiesTest, FactsSurvive) {
   EXPECT_EQ(read->joined_unix_ms, facts.joined_unix_ms);
   ASSERT_EQ(read->models.size(), 1u);
   EXPECT_EQ(read->models[0].total_bytes(), facts.models[0].total_bytes());
-  EXPECT_EQ(read->models[0].kv_bytes_per_token_layer, 512);
+  EXPECT_EQ(read->models[0].kv_layer_bytes, facts.models[0].kv_layer_bytes);
 }
 
 TEST(BodiesTest, RunnersAndInstancesSurvive) {
@@ -71,6 +71,7 @@ TEST(BodiesTest, RunnersAndInstancesSurvive) {
   instance.id = kInstance;
   instance.model = "ember";
   instance.min_devices = 2;
+  instance.kv = "q8";
   instance.created_unix_ms = 1234;
   instance.message = "waits";
   instance.failures = 3;
@@ -80,6 +81,9 @@ TEST(BodiesTest, RunnersAndInstancesSurvive) {
   const auto copy = decode_instance(kInstance, encode(instance));
   ASSERT_TRUE(copy.ok());
   EXPECT_EQ(encode(*copy), encode(instance));
+  EXPECT_EQ(copy->kv, "q8");
+  EXPECT_EQ(decode_instance(kInstance, R"({"model":"ember"})")->kv, "q16")
+      << "of before it was said";
   EXPECT_EQ(copy->plan.epoch, 9);
   EXPECT_EQ(copy->plan.ranks[0].layer_end, 7);
 }
@@ -102,7 +106,9 @@ TEST(BodiesTest, DamagedBodiesAreRefused) {
   for (const char* body :
        {"", "null", "[]", "7", "{", R"({"name":7})", R"({"cores":-1})", R"({"cores":1e99})",
         R"({"cores":18446744073709551615})", R"({"models":{}})", R"({"models":[{}]})",
-        R"({"models":[7]})", R"({"models":[{"id":"x","layers":99999999}]})", R"({"addresses":[7]})",
+        R"({"models":[7]})", R"({"models":[{"id":"x","layers":99999999}]})",
+        R"({"models":[{"id":"x","kv_layer_bytes":7}]})",
+        R"({"models":[{"id":"x","kv_layer_bytes":{"q8":-1}}]})", R"({"addresses":[7]})",
         R"({"addresses":"x"})"}) {
     EXPECT_FALSE(decode_facts(kDevice, body).ok()) << body;
   }

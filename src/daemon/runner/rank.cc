@@ -48,6 +48,7 @@ Result<int> Rank::load_parts(const LoadProgressHandler& progress) {
                  *files_, {.shard = load_.shard,
                            .precision = load_.precision,
                            .quantize = load_.quantize,
+                           .kv = load_.kv,
                            .threads = load_.threads,
                            .kv_tokens = load_.kv_tokens > 0 ? load_.kv_tokens : plan.kv_tokens,
                            .sequences_max =

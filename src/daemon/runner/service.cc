@@ -19,6 +19,19 @@ engine::Quantize from_proto(proto::Quantize quantize) {
   }
 }
 
+engine::KvType from_proto(proto::KvType kv) {
+  switch (kv) {
+    case proto::KV_TYPE_BF16:
+      return engine::KvType::kBF16;
+    case proto::KV_TYPE_Q8:
+      return engine::KvType::kQ8;
+    case proto::KV_TYPE_F32:
+      return engine::KvType::kF32;
+    default:
+      return engine::KvType::kQ16;
+  }
+}
+
 RankLoad from_proto(const proto::LoadRequest& request) {
   return {.instance = InstanceId(request.instance_id()),
           .epoch = request.epoch(),
@@ -33,6 +46,7 @@ RankLoad from_proto(const proto::LoadRequest& request) {
           .threads = request.threads(),
           .precision = request.exact() ? engine::Precision::kExact : engine::Precision::kDefault,
           .quantize = from_proto(request.quantize()),
+          .kv = from_proto(request.kv()),
           .kv_tokens = request.kv_tokens(),
           .sequences_max = request.sequences_max(),
           .bind_host = request.bind_host()};

@@ -54,7 +54,7 @@ KvShape kv_shape(const ModelSpec& spec, const LoadOptions& options) {
   KvShape shape{.window = spec.window,
                 .kv_heads = spec.kv_heads,
                 .head = {.key_dim = spec.head_dim, .value_dim = spec.value_dim},
-                .type = options.precision == Precision::kExact ? KvType::kF32 : options.kv};
+                .type = options.cached_as()};
   if (spec.latent) {
     shape.kv_heads = 1;
     shape.head = {.key_dim = spec.latent->latent_dim + spec.latent->rotary_dim,

@@ -148,7 +148,7 @@ Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptio
   const bool slabs = slabs_for(*isa_, options.precision) != nullptr;
   const Needs needs{
       .weights = loader.bytes(),
-      .kv = KvCache::bytes_wanted(shape, kv_tokens, slots, kPassRowsMax),
+      .kv = kv_cache_bytes(own_spec_, options),
       .states = spec_.delta ? RecurrentState::bytes_wanted(*own_spec_.delta, linear, slots) : 0,
       .activations = Activations::bytes_wanted(own_spec_, {.threads = threads(),
                                                            .head = shape.head,

@@ -33,6 +33,7 @@ class DecoderModel final : public RankModel {
     return {weights_.memory.data(), static_cast<size_t>(weights_.memory.bytes())};
   }
   int kv_tokens() const override { return kv_->pages() * kernels::kPageTokens; }
+  KvType kv_type() const override { return kv_->shape().type; }
   int sequences_max() const override { return kv_->slots(); }
 
   Result<void> join(fabric::Collectives& team) override;

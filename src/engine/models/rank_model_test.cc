@@ -66,11 +66,13 @@ class GoldenTest : public testing::TestWithParam<std::tuple<Reference, std::stri
     options.kv_tokens = reference().kv_tokens;
     return load(reference().model, options, isa());
   }
+  Agreement with_reference(const std::vector<float>& logits) const {
+    return agreement(golden_.logits, logits, static_cast<int>(golden_.ids.size()));
+  }
   void check_default_precision() {
     const auto model = load_model({.threads = 2});
     EXPECT_EQ(model->isa(), isa());
-    const Agreement result = agreement(golden_.logits, prefill(*model, golden_.ids),
-                                       static_cast<int>(golden_.ids.size()));
+    const Agreement result = with_reference(prefill(*model, golden_.ids));
     EXPECT_LE(result.divergence, 2e-3);
     EXPECT_GE(result.top1, 0.97);
     RecordProperty("divergence", std::to_string(result.divergence));
@@ -98,6 +100,25 @@ TEST_P(GoldenTest, ExactPrecisionMatchesTheReference) {
 }
 
 TEST_P(GoldenTest, DefaultPrecisionIsClose) { check_default_precision(); }
+
+// What coarser caches may cost: several times what they do. A mixture of experts takes others at
+// near ties, and then costs up to fifty times as much.
+TEST_P(GoldenTest, CoarserCachesAreNear) {
+  const std::vector<float> finest = prefill(*load_model({.threads = 2}), golden_.ids);
+  for (const KvType type : {KvType::kBF16, KvType::kQ8}) {
+    const auto model = load_model({.kv = type, .threads = 2});
+    EXPECT_EQ(model->kv_type(), type);
+    const std::vector<float> logits = prefill(*model, golden_.ids);
+    EXPECT_GT(max_difference(logits, finest), 0);
+    const Agreement result = with_reference(logits);
+    const std::string name(to_string(type));
+    const double bound = type == KvType::kQ8 ? 2e-3 : 2e-4;
+    EXPECT_LE(result.divergence, model->spec().moe ? 50 * bound : bound) << name;
+    EXPECT_GE(result.top1, type == KvType::kQ8 ? 0.8 : 0.9) << name;
+    RecordProperty("divergence_" + name, std::to_string(result.divergence));
+    RecordProperty("top1_" + name, std::to_string(result.top1));
+  }
+}
 
 TEST_P(GoldenTest, APipelineOfTwoGivesTheBitsOfOne) {
   for (const Precision precision : {Precision::kExact, Precision::kDefault}) {

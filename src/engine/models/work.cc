@@ -4,7 +4,6 @@
 #include <cmath>
 #include <string_view>
 
-#include "engine/kv/kv_cache.h"
 #include "engine/models/layers.h"
 
 namespace hearth::engine {
@@ -16,13 +15,6 @@ Work of_matrix(const PackedMatrix& matrix) {
 }
 
 bool is_expert(std::string_view name) { return name.find(".experts.") != std::string_view::npos; }
-
-double cached_token_bytes(const ModelSpec& spec, const LoadOptions& options) {
-  KvShape shape = kv_shape(spec, options);
-  shape.layers = {KvLayer::kFull};
-  constexpr int kTokens = 1024;  // whole pages
-  return static_cast<double>(KvCache::bytes_wanted(shape, kTokens, 1, 0)) / kTokens;
-}
 
 // Scores and sums of all heads.
 double token_multiply_adds(const ModelSpec& spec) {
@@ -53,7 +45,7 @@ Result<WorkCount> WorkCount::create(const ModelFiles& files, const LoadOptions& 
     if (matrix->quantised()) quantised += work.multiply_adds;
   }
   if (spec.tied_embedding) count.head_ = of_matrix(weights.embedding);
-  count.cached_token_bytes_ = cached_token_bytes(spec, options);
+  count.cached_token_bytes_ = static_cast<double>(kv_token_bytes(spec, options.cached_as()));
   count.token_multiply_adds_ = token_multiply_adds(spec);
   count.quantised_ = options.precision == Precision::kDefault && 2 * quantised > all;
   return count;

@@ -87,6 +87,8 @@ TEST(WorkCount, CountsWhatTheOptionsMake) {
   EXPECT_EQ(rounded.multiply_adds, plain.multiply_adds);
   const Work exact = count_of(*files, {.precision = Precision::kExact}).pass(1, 100, 1, true);
   EXPECT_GT(exact.bytes, plain.bytes);  // a cache of floats
+  EXPECT_EQ(count_of(*files, {.kv = KvType::kF32}).pass(1, 100, 1, true).bytes, exact.bytes);
+  EXPECT_LT(count_of(*files, {.kv = KvType::kQ8}).pass(1, 100, 1, true).bytes, plain.bytes);
   EXPECT_FALSE(count_of(*files).quantised());
   EXPECT_TRUE(count_of(*files, {.quantize = Quantize::kQ8}).quantised());
   EXPECT_FALSE(
