@@ -1,67 +1,71 @@
 #include "fabric/collectives.h"
 
 #include <algorithm>
-#include <cstring>
-#include <string>
+#include <functional>
+#include <memory>
 #include <utility>
+
+#include "fabric/team/board.h"
+#include "fabric/team/mail.h"
 
 namespace hearth::fabric {
 namespace {
 
 class Team final : public Collectives {
  public:
-  Team(Group& group, std::vector<int> ranks, int rank)
-      : group_(group), ranks_(std::move(ranks)), rank_(rank) {}
+  Team(Group& group, std::vector<int> ranks, int rank, Wire wire)
+      : group_(group),
+        ranks_(std::move(ranks)),
+        rank_(rank),
+        wire_(wire),
+        mail_(group, ranks_, rank, wire) {}
 
   int rank() const override { return rank_; }
   int size() const override { return static_cast<int>(ranks_.size()); }
 
   Result<void> all_reduce(std::span<float> data) override {
-    if (size() == 1) return {};
-    parts_.resize(size() * data.size());
-    std::vector<std::span<std::byte>> parts(size());
-    for (int r = 0; r < size(); ++r) {
-      parts[r] = std::as_writable_bytes(std::span(parts_).subspan(r * data.size(), data.size()));
-    }
-    HEARTH_RETURN_IF_ERROR(all_gather(std::as_bytes(data), parts));
-    std::copy_n(parts_.begin(), data.size(), data.begin());
-    for (int r = 1; r < size(); ++r) {
-      const float* part = parts_.data() + r * data.size();
-      for (size_t i = 0; i < data.size(); ++i) data[i] += part[i];
-    }
-    return {};
+    return checked([&] { return sum(data); });
   }
 
   Result<void> all_gather(std::span<const std::byte> own,
                           std::span<const std::span<std::byte>> all) override {
-    for (int r = 0; r < size(); ++r) {
-      if (r != rank_) HEARTH_RETURN_IF_ERROR(group_.send(ranks_[r], kTeamTag, own));
-    }
-    for (int r = 0; r < size(); ++r) {
-      if (r == rank_) {
-        std::memcpy(all[r].data(), own.data(), own.size());
-        continue;
-      }
-      HEARTH_TRY(const size_t bytes, group_.recv(ranks_[r], kTeamTag, all[r]));
-      if (bytes != all[r].size()) {
-        return Error(Code::kCorrupt, "rank " + std::to_string(ranks_[r]) + " gave " +
-                                         std::to_string(bytes) + " bytes of a sum where " +
-                                         std::to_string(all[r].size()) + " were expected");
-      }
-    }
-    return {};
+    return checked([&] { return mail_.all_gather(own, all); });
   }
 
  private:
+  Result<void> sum(std::span<float> data) {
+    if (size() == 1) return {};
+    if (!met_) {
+      HEARTH_TRY(board_, Board::make(group_, ranks_, rank_, wire_));
+      met_ = true;
+    }
+    return board_ == nullptr ? mail_.all_reduce(data) : board_->all_reduce(data);
+  }
+
+  // Ranks that disagree no longer know what the other's next message is.
+  Result<void> checked(const auto& call) {
+    if (state_.ok()) {
+      Result<void> result = call();
+      if (result.ok() || result.error().code() != Code::kCorrupt) return result;
+      state_ = std::move(result);
+    }
+    return state_;
+  }
+
   Group& group_;
   const std::vector<int> ranks_;
   const int rank_;
-  std::vector<float> parts_;  // [size][floats]
+  const Wire wire_;
+  Mail mail_;
+  std::unique_ptr<Board> board_;
+  bool met_ = false;  // whether there is a board has been found out
+  Result<void> state_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Collectives>> Collectives::create(Group& group, std::vector<int> ranks) {
+Result<std::unique_ptr<Collectives>> Collectives::create(Group& group, std::vector<int> ranks,
+                                                         const TeamOptions& options) {
   const auto own = std::find(ranks.begin(), ranks.end(), group.rank());
   const bool ascending =
       std::adjacent_find(ranks.begin(), ranks.end(), std::greater_equal()) == ranks.end();
@@ -70,7 +74,7 @@ Result<std::unique_ptr<Collectives>> Collectives::create(Group& group, std::vect
                  "a team's ranks must ascend, exist, and have this rank among them");
   }
   const int rank = static_cast<int>(own - ranks.begin());
-  return std::unique_ptr<Collectives>(new Team(group, std::move(ranks), rank));
+  return std::unique_ptr<Collectives>(new Team(group, std::move(ranks), rank, Wire(options.wire)));
 }
 
 }  // namespace hearth::fabric

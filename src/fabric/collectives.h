@@ -14,23 +14,40 @@
 
 namespace hearth::fabric {
 
+// As what numbers travel. Every rank adds the same rounded numbers, its own too, so that all ranks
+// end with the same bits whatever the precision.
+enum class WirePrecision {
+  kF32,   // 4 bytes, exact
+  kBf16,  // 2 bytes: a number errs by at most 2^-8 of itself
+  kQ8,    // 1.125 bytes: by at most 1/254 of the largest of 32 neighbours (counted from the first)
+};
+
+struct TeamOptions {
+  WirePrecision wire = WirePrecision::kF32;  // the same on all ranks
+};
+
+// Ranks that share memory add in it (team/board.h), others send messages (team/mail.h). The sums
+// are the same: data[i] is always ((part 0 + part 1) + part 2) + ..., in float32.
+//
 // Calls are made by one thread at a time, in the same order on every rank of the team; the group
 // may be used for other messages in between. Every call returns what Group's calls return once the
-// group has failed, and kCorrupt for a message that is not as long as the call is.
+// group has failed, and kCorrupt where ranks call with different sizes; a team to which this has
+// happened returns it ever after.
 class Collectives {
  public:
   virtual ~Collectives() = default;
 
   // A team of `ranks` of the group, ascending, this one among them; kInvalidArgument otherwise. No
   // rank may be in two teams. A team of one is fine: its calls do nothing. `group` must outlive the
-  // team.
-  static Result<std::unique_ptr<Collectives>> create(Group& group, std::vector<int> ranks);
+  // team. Ranks do not wait for each other here.
+  static Result<std::unique_ptr<Collectives>> create(Group& group, std::vector<int> ranks,
+                                                     const TeamOptions& options = {});
 
   virtual int rank() const = 0;  // in the team
   virtual int size() const = 0;
 
-  // data[i] becomes data[i] of the team's first rank + that of the second + ..., in float32. The
-  // same size on all ranks.
+  // data[i] becomes data[i] of the team's first rank + that of the second + ..., each rounded to
+  // the wire's precision, in float32. The same size on all ranks.
   virtual Result<void> all_reduce(std::span<float> data) = 0;
 
   // `all` becomes what every rank gives as `own`, in the order of ranks. Sizes may differ; all[r]

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
 #include "fabric/group_testing.h"
 
 namespace hearth::fabric {
@@ -23,23 +27,49 @@ float number(int rank, size_t i) {
   return static_cast<float>(i % 7 + 1) * (rank % 2 == 0 ? 1e7F : 0.3F) + static_cast<float>(rank);
 }
 
+// Around what makes a block of a wire's precision, a piece, and a window of three or five slices.
+constexpr size_t kSizes[] = {1,      5,      31,     32,     33,      1024,    16'383,  16'384,
+                             16'385, 32'767, 32'768, 32'769, 98'304,  98'305,  163'841, 300'000,
+                             0,      2,      65'536, 65'537, 100'001, 163'840, 7};
+
+std::vector<int> all_of(const Group& group) {
+  std::vector<int> ranks(group.size());
+  for (int rank = 0; rank < group.size(); ++rank) ranks[rank] = rank;
+  return ranks;
+}
+
 TEST_P(CollectivesTest, SumsAreMadeInTheOrderOfRanks) {
+  for (int size = 2; size <= 5; ++size) {
+    Joined joined = join_all(GetParam(), size);
+    on_every_rank(&joined, [&](Group& group) {
+      auto team = Collectives::create(group, all_of(group));
+      ASSERT_TRUE(team.ok()) << team.error().message();
+      for (const size_t count : kSizes) {
+        std::vector<float> data(count);
+        for (size_t i = 0; i < count; ++i) data[i] = number(group.rank(), i);
+        const auto done = (*team)->all_reduce(data);
+        ASSERT_TRUE(done.ok()) << done.error().message();
+        for (size_t i = 0; i < count; ++i) {
+          float sum = number(0, i);
+          for (int rank = 1; rank < size; ++rank) sum += number(rank, i);
+          ASSERT_EQ(data[i], sum) << i << " of " << count << " over " << size;
+        }
+      }
+    });
+  }
+}
+
+TEST_P(CollectivesTest, TeamsOfOneGroupDoNotMix) {
   Joined joined = join_all(GetParam(), 5);
   on_every_rank(&joined, [](Group& group) {
     const std::vector<int> ranks =
         group.rank() < 2 ? std::vector<int>{0, 1} : std::vector<int>{2, 3, 4};
     auto team = Collectives::create(group, ranks);
     ASSERT_TRUE(team.ok()) << team.error().message();
-    for (const size_t size : {1, 5, 1024, 300'000}) {
-      std::vector<float> data(size);
-      for (size_t i = 0; i < size; ++i) data[i] = number(group.rank(), i);
-      const auto done = (*team)->all_reduce(data);
-      ASSERT_TRUE(done.ok()) << done.error().message();
-      for (size_t i = 0; i < size; ++i) {
-        float sum = number(ranks[0], i);
-        for (size_t r = 1; r < ranks.size(); ++r) sum += number(ranks[r], i);
-        ASSERT_EQ(data[i], sum) << i << " of " << size;
-      }
+    for (const size_t count : {5, 300'000}) {
+      std::vector<float> data(count, 1.0F);
+      ASSERT_TRUE((*team)->all_reduce(data).ok());
+      EXPECT_EQ(data, std::vector<float>(count, static_cast<float>(ranks.size())));
     }
   });
 }
@@ -49,12 +79,160 @@ TEST_P(CollectivesTest, GatheredPartsMayDifferInSize) {
   on_every_rank(&joined, [](Group& group) {
     auto team = Collectives::create(group, {0, 1, 2});
     ASSERT_TRUE(team.ok());
-    std::vector<std::vector<std::byte>> all;
-    for (int r = 0; r < 3; ++r) all.emplace_back(10 * r);
-    const std::vector<std::span<std::byte>> parts(all.begin(), all.end());
-    const auto own = testing::pattern(10 * group.rank(), group.rank());
-    ASSERT_TRUE((*team)->all_gather(own, parts).ok());
-    for (int r = 0; r < 3; ++r) EXPECT_TRUE(testing::same(all[r], testing::pattern(10 * r, r)));
+    for (int round = 0; round < 2; ++round) {
+      std::vector<std::vector<std::byte>> all;
+      for (int r = 0; r < 3; ++r) all.emplace_back(10 * r);
+      const std::vector<std::span<std::byte>> parts(all.begin(), all.end());
+      const auto own = testing::pattern(10 * group.rank(), group.rank());
+      ASSERT_TRUE((*team)->all_gather(own, parts).ok());
+      for (int r = 0; r < 3; ++r) EXPECT_TRUE(testing::same(all[r], testing::pattern(10 * r, r)));
+      // Sums in between change nothing, and gatherings nothing for sums.
+      std::vector<float> data(100, 1.0F);
+      ASSERT_TRUE((*team)->all_reduce(data).ok());
+      EXPECT_EQ(data[99], 3.0F);
+    }
+  });
+}
+
+// As a wire of this precision delivers it, at most so far from `value`; `largest` of its block.
+float error_max(WirePrecision wire, float value, float largest) {
+  return wire == WirePrecision::kBf16 ? std::fabs(value) / 256 : largest / 254 * 1.0001F;
+}
+
+TEST_P(CollectivesTest, RoundedNumbersErrWithinBoundsAndAlikeOnAllRanks) {
+  const auto value = [](int rank, size_t i) {
+    return std::sin(static_cast<float>(i * 17 + rank * 5)) * static_cast<float>(1 << i / 32 % 8);
+  };
+  for (const WirePrecision wire : {WirePrecision::kBf16, WirePrecision::kQ8}) {
+    for (int size = 2; size <= 4; ++size) {
+      Joined joined = join_all(GetParam(), size);
+      std::vector<float> shorter;
+      for (const size_t count : {2, 33, 1000, 32'769, 200'000}) {
+        std::vector<std::vector<float>> results(size);
+        on_every_rank(&joined, [&](Group& group) {
+          auto team = Collectives::create(group, all_of(group), {.wire = wire});
+          ASSERT_TRUE(team.ok());
+          std::vector<float> data(count);
+          for (size_t i = 0; i < count; ++i) data[i] = value(group.rank(), i);
+          ASSERT_TRUE((*team)->all_reduce(data).ok());
+          results[group.rank()] = data;
+        });
+        for (int rank = 1; rank < size; ++rank) {
+          ASSERT_EQ(std::memcmp(results[rank].data(), results[0].data(), count * sizeof(float)), 0);
+        }
+        bool exact = true;
+        for (size_t i = 0; i < count; ++i) {
+          float sum = 0, bound = 0;
+          for (int rank = 0; rank < size; ++rank) {
+            sum += value(rank, i);
+            bound += error_max(wire, value(rank, i), static_cast<float>(1 << i / 32 % 8)) + 1e-5F;
+          }
+          ASSERT_NEAR(results[0][i], sum, bound) << i;
+          exact = exact && results[0][i] == sum;
+        }
+        EXPECT_FALSE(exact) << "nothing was rounded";
+        // Neither pieces nor slices show. The last block had other neighbours.
+        const size_t blocks = shorter.size() / 32 * 32;
+        EXPECT_TRUE(std::equal(shorter.begin(), shorter.begin() + blocks, results[0].begin()));
+        shorter = results[0];
+      }
+    }
+  }
+}
+
+TEST_P(CollectivesTest, WhatNoScaleFitsDoesNotLookSound) {
+  Joined joined = join_all(GetParam(), 2);
+  on_every_rank(&joined, [](Group& group) {
+    for (const WirePrecision wire : {WirePrecision::kBf16, WirePrecision::kQ8}) {
+      auto team = Collectives::create(group, {0, 1}, {.wire = wire});
+      ASSERT_TRUE(team.ok());
+      std::vector<float> data(96, 0.0F);
+      data[3] = group.rank() == 0 ? NAN : 1.0F;
+      data[40] = INFINITY;
+      data[70] = 1e-44F;
+      ASSERT_TRUE((*team)->all_reduce(data).ok());
+      EXPECT_TRUE(std::isnan(data[3]));
+      EXPECT_FALSE(std::isfinite(data[40]));
+      EXPECT_NEAR(data[70], 0, 1e-43F);
+      EXPECT_EQ(data[80], 0.0F);
+    }
+  });
+}
+
+TEST_P(CollectivesTest, AnotherSizeIsCorruptOnEveryRankAndStaysSo) {
+  // One message against one, one against many, many against many.
+  const std::vector<std::pair<size_t, size_t>> cases = {
+      {8, 16}, {5, 100'000}, {200'000, 100'000}, {0, 3}, {32'768, 65'536}};
+  for (const auto& [one, other] : cases) {
+    for (const WirePrecision wire : {WirePrecision::kF32, WirePrecision::kQ8}) {
+      Joined joined = join_all(GetParam(), 3);
+      on_every_rank(&joined, [&, one = one, other = other](Group& group) {
+        auto team = Collectives::create(group, {0, 1, 2}, {.wire = wire});
+        ASSERT_TRUE(team.ok());
+        std::vector<float> data(10);
+        ASSERT_TRUE((*team)->all_reduce(data).ok());
+        data.resize(group.rank() == 1 ? other : one);
+        for (int call = 0; call < 2; ++call) {
+          const auto done = (*team)->all_reduce(data);
+          ASSERT_FALSE(done.ok()) << one << " and " << other;
+          EXPECT_EQ(done.error().code(), Code::kCorrupt) << done.error().message();
+        }
+        EXPECT_TRUE(group.status().ok());
+        EXPECT_TRUE(group.barrier().ok());
+      });
+    }
+  }
+}
+
+TEST_P(CollectivesTest, AFailureEndsASumThatWaits) {
+  Joined joined = join_all(GetParam(), 3);
+  on_every_rank(&joined, [](Group& group) {
+    auto team = Collectives::create(group, {0, 1, 2});
+    ASSERT_TRUE(team.ok());
+    std::vector<float> data(1000);
+    ASSERT_TRUE((*team)->all_reduce(data).ok());
+    if (group.rank() == 2) {
+      // Long enough that the others sleep.
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      return group.fail("the disk is full");
+    }
+    const auto before = std::chrono::steady_clock::now();
+    const auto done = (*team)->all_reduce(data);
+    EXPECT_LT(std::chrono::steady_clock::now() - before, testing::kNoticedWithin);
+    ASSERT_FALSE(done.ok());
+    EXPECT_EQ(done.error().code(), Code::kUnavailable);
+    EXPECT_NE(done.error().message().find("failed: the disk is full"), std::string::npos);
+    EXPECT_EQ((*team)->all_reduce(data).error().code(), Code::kUnavailable);
+  });
+}
+
+TEST_P(CollectivesTest, ASleepingRankIsWoken) {
+  Joined joined = join_all(GetParam(), 2);
+  on_every_rank(&joined, [](Group& group) {
+    auto team = Collectives::create(group, {0, 1});
+    ASSERT_TRUE(team.ok());
+    for (int turn = 0; turn < 20; ++turn) {
+      if (turn % 2 == group.rank()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      std::vector<float> data(100'000, 1.0F);
+      ASSERT_TRUE((*team)->all_reduce(data).ok());
+      ASSERT_EQ(data[99'999], 2.0F);
+    }
+  });
+}
+
+// Many sums of changing sizes, one rank now and then late.
+TEST_P(CollectivesTest, SumsFollowEachOther) {
+  Joined joined = join_all(GetParam(), 3);
+  on_every_rank(&joined, [](Group& group) {
+    auto team = Collectives::create(group, {0, 1, 2});
+    ASSERT_TRUE(team.ok());
+    for (int call = 0; call < 500; ++call) {
+      std::vector<float> data(call * 97 % 70'000 + 1, static_cast<float>(call));
+      if (call % 50 == group.rank()) std::this_thread::yield();
+      ASSERT_TRUE((*team)->all_reduce(data).ok());
+      ASSERT_EQ(data.front(), 3.0F * static_cast<float>(call));
+      ASSERT_EQ(data.back(), 3.0F * static_cast<float>(call));
+    }
   });
 }
 
@@ -67,6 +245,16 @@ TEST(Collectives, ATeamHasThisRankAndRanksOfTheGroup) {
     const auto team = Collectives::create(*groups[0], ranks);
     ASSERT_FALSE(team.ok());
     EXPECT_EQ(team.error().code(), Code::kInvalidArgument);
+  }
+}
+
+TEST(Collectives, MemoryIsSharedWhereUcxSharesIt) {
+  for (const Way& way : testing::all_ways()) {
+    WayScope scope(way);
+    Joined joined = join_all(way, 2);
+    const bool shared = way.name == "shm" || way.name == "ucx";
+    EXPECT_EQ(joined.groups[0]->shares_memory(1), shared) << way.name;
+    EXPECT_FALSE(joined.groups[0]->shares_memory(0));
   }
 }
 

@@ -65,6 +65,9 @@ class GroupImpl final : public Group {
   std::string_view transport() const override {
     return transport_ == nullptr ? "none" : transport_->name();
   }
+  bool shares_memory(int rank) const override {
+    return rank != rank_ && transport_->shares_memory(rank);
+  }
 
   Result<void> send(int to, Tag tag, std::span<const std::byte> data) override {
     HEARTH_RETURN_IF_ERROR(check(to, tag));

@@ -49,7 +49,7 @@ struct GroupOptions {
   int connect_timeout_ms = 30'000;
 };
 
-// Collectives (collectives.h) sends with this tag.
+// Collectives (collectives.h) sends with this tag and the next.
 inline constexpr Tag kTeamTag = 0xFFFE0000;
 // Tags from here on are Group's own: 0xFFFF0000 broadcast, 0xFFFF0001 barrier.
 inline constexpr Tag kReservedTags = 0xFFFF0000;
@@ -77,6 +77,8 @@ class Group {
   virtual int size() const = 0;
   // "tcp", "ucx", "shm", "memory", or "none" (size 1).
   virtual std::string_view transport() const = 0;
+  // As Transport has it.
+  virtual bool shares_memory(int rank) const = 0;
 
   virtual Result<void> send(int to, Tag tag, std::span<const std::byte> data) = 0;
   // Returns the message's size; kCorrupt when it is larger than `data`, and the message is dropped.

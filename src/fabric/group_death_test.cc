@@ -18,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "fabric/collectives.h"
 #include "fabric/group.h"
 #include "fabric/group_testing.h"
 
@@ -34,9 +35,18 @@ using Clock = std::chrono::steady_clock;
 constexpr Tag kNever = 1;
 constexpr const char* kToken = "a token for processes";
 
+// Sums with the others until that is an error.
+Error sum_until_it_fails(Group& group) {
+  auto team = Collectives::create(group, {0, 1, 2});
+  Result<void> result;
+  std::vector<float> data(100'000);
+  while (result.ok()) result = (*team)->all_reduce(data);
+  return result.error();
+}
+
 // Protocol of a child: it prints its port, reads all addresses on one line, prints "joined", and in
 // the end the message of the error that it got. "compute" as behaviour: it calls nothing until told
-// to.
+// to; "sum": it takes part in sums.
 int be_a_rank(int rank, const std::string& transport, const std::string& behaviour) {
   auto door = Rendezvous::listen("127.0.0.1");
   if (!door.ok()) return 1;
@@ -53,6 +63,10 @@ int be_a_rank(int rank, const std::string& transport, const std::string& behavio
   }
   std::cout << "joined" << std::endl;
   if (behaviour == "compute") std::getline(std::cin, line);
+  if (behaviour == "sum") {
+    std::cout << sum_until_it_fails(**group).message() << std::endl;
+    return 0;
+  }
   std::vector<std::byte> data;
   const auto result = (*group)->recv(0, kNever, &data);
   std::cout << (result.ok() ? "received " + text_of(data) : result.error().message()) << std::endl;
@@ -194,6 +208,24 @@ TEST_P(GroupDeath, AStoppedRankIsNoticedByEveryWaitingRankAndByItselfAfterwards)
   EXPECT_LT(Clock::now() - before, kNoticedWithin);
   children_[0]->signal(SIGCONT);
   EXPECT_THAT(children_[0]->hear(), StartsWith(rank1_ + " died: silent"));
+}
+
+TEST_P(GroupDeath, ARankThatDiesInASumEndsItOnEveryRank) {
+  for (const int number : {SIGKILL, SIGSTOP}) {
+    children_.clear();
+    start("sum");
+    Clock::time_point before;
+    std::thread killer([&] {
+      std::this_thread::sleep_for(100ms);
+      before = Clock::now();
+      children_[0]->signal(number);
+    });
+    const std::string end = rank1_ + (number == SIGKILL ? " died: connection closed" : " died: si");
+    EXPECT_THAT(sum_until_it_fails(*group_).message(), StartsWith(end));
+    EXPECT_THAT(children_[1]->hear(), StartsWith(end));
+    killer.join();
+    EXPECT_LT(Clock::now() - before, kNoticedWithin);
+  }
 }
 
 TEST_P(GroupDeath, TheReasonOfAFailureReachesOtherProcesses) {

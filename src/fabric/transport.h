@@ -81,6 +81,9 @@ class Transport {
   // of `tag`.
   virtual Result<size_t> recv(int peer, Tag tag, Destination into) = 0;
 
+  // Whether messages to `peer`, another rank, go through memory that both their processes see.
+  virtual bool shares_memory(int /*peer*/) const { return false; }
+
   // Makes every waiting and later call return `kUnavailable` with this message, soon (< 100 ms).
   // The first reason stays. Thread-safe.
   virtual void abort(const std::string& reason) = 0;

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <system_error>
 
+#include "base/relax.h"
+
 namespace hearth::engine {
 namespace {
 
@@ -20,14 +22,6 @@ constexpr int kSpinsPerLook = 64;  // at the clock
 
 // The smallest part dealt is a worker's share divided by this.
 constexpr int kPartsMin = 16;
-
-void relax() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("isb");  // waits a little, which `yield` does not on most cores
-#endif
-}
 
 // Returns once `counter` differs from `old`.
 void wait_for_change(const std::atomic<uint32_t>& counter, uint32_t old, microseconds spin) {

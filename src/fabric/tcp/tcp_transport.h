@@ -87,7 +87,7 @@ class TcpTransport final : public Transport {
   Socket listener_;
   std::vector<Peer> peers_;  // by rank; own entry has no socket
   std::optional<Posted> posted_;
-  Patience patience_{Patience::WhenCrowded::kSleep};
+  Patience patience_;
 
   std::atomic<bool> aborted_ = false;
   mutable std::mutex mutex_;  // guards reason_

@@ -69,6 +69,7 @@ struct UcxPeer {
   int rank = 0;
   ucp_ep_h endpoint = nullptr;
   uint64_t send_seal = 0, recv_seal = 0;
+  bool shares_memory = false;
   Tag hellos = 0;  // heard from it
   std::optional<Error> gone;
   UcxHeader header{};              // of the message being sent

@@ -68,6 +68,7 @@ class UcxTransport final : public Transport {
                        int timeout_ms) override;
   Result<void> send(int to, Tag tag, std::span<const std::byte> data) override;
   Result<size_t> recv(int from, Tag tag, Destination into) override;
+  bool shares_memory(int peer) const override { return peers_[peer].shares_memory; }
   void abort(const std::string& reason) override;
 
  private:
@@ -116,7 +117,7 @@ class UcxTransport final : public Transport {
   std::unique_ptr<UcxWorker> worker_;
   std::vector<Peer> peers_;  // by rank
   std::optional<Posted> posted_;
-  Patience patience_{Patience::WhenCrowded::kSleep};
+  Patience patience_;
   int at_senders_ = 0;  // arrivals with a descriptor
 
   std::atomic<bool> aborted_ = false;
@@ -160,7 +161,6 @@ Result<void> UcxTransport::connect(int rank, std::span<const std::string> addres
   const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
   rank_ = rank;
   peers_ = std::vector<Peer>(addresses.size());
-  bool all_near = true;
   for (int peer = 0; peer < static_cast<int>(peers_.size()); ++peer) {
     peers_[peer].rank = peer;
     peers_[peer].send_seal = seal_of(token, rank_, peer);
@@ -168,15 +168,13 @@ Result<void> UcxTransport::connect(int rank, std::span<const std::string> addres
     if (peer == rank_) continue;
     const Addresses reachable = Addresses::decode(addresses[peer]);
     const bool near = is_own_address(hosts[peer]);
-    all_near = all_near && near;
     if (!near && reach_ == UcxReach::kSameHost) {
       return Error(Code::kUnavailable,
                    fmt::format("rank {} at {} shares no memory with this host", peer, hosts[peer]));
     }
+    peers_[peer].shares_memory = near && worker_->shares_memory();
     HEARTH_RETURN_IF_ERROR(open(peer, near ? reachable.near : reachable.far));
   }
-  // A sleeper on shared memory is woken through a socket.
-  if (all_near) patience_ = Patience(Patience::WhenCrowded::kSpin);
   // Connections of UCX come to be while both sides drive it. The second hello says that the first
   // has left, so that nobody stops driving while another still needs it.
   for (const Tag round : {1, 2}) {

@@ -79,6 +79,7 @@ Result<void> UcxWorker::start(UcxReach reach, std::span<const std::string> local
   if (status != UCS_OK) return failed("worker", status);
   status = ucx_.ucp_worker_get_efd(worker_, &event_fd_);
   if (status != UCS_OK) return failed("wakeup", status);
+  shares_memory_ = reach == UcxReach::kSameHost || std::getenv("UCX_TLS") == nullptr;
   return {};
 }
 

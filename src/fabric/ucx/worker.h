@@ -21,6 +21,9 @@ class UcxWorker {
                                                  std::span<const std::string> local_hosts);
   ~UcxWorker();
 
+  // Whether UCX takes shared memory for peers on this host: it does, unless UCX_TLS says what it
+  // may take.
+  bool shares_memory() const { return shares_memory_; }
   ucp_worker_h handle() const { return worker_; }
   // How peers reach this worker: over everything, or (UCP_WORKER_ADDRESS_FLAG_NET_ONLY) over
   // networks only.
@@ -40,6 +43,7 @@ class UcxWorker {
   ucp_context_h context_ = nullptr;
   ucp_worker_h worker_ = nullptr;
   int event_fd_ = -1;  // UCX's
+  bool shares_memory_ = false;
 };
 
 }  // namespace hearth::fabric
