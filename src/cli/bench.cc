@@ -219,7 +219,7 @@ void print_json(const Options& options, const LocalModel& local, const std::vect
       {"kv", engine::to_string(local.model->kv_type())},
       {"threads", local.model->threads()},
       {"decode_threads", local.model->decode_threads()},
-      {"ranks", options.local.pipeline},
+      {"ranks", options.local.ranks()},
       {"transport", local.group->transport()},
       {"machine",
        {{"read_gigabytes_per_second", machine.bytes_per_second() / kGiga},
@@ -257,8 +257,8 @@ void print_table(const Options& options, const LocalModel& local, const std::vec
   std::puts(fmt::format("{} {}, {} cache, {}, {}, {} rank{} ({}), loaded in {:.2f} s, {} at most",
                         local.name, local.files->main_encoding(),
                         engine::to_string(local.model->kv_type()), local.model->isa(),
-                        threads_text(*local.model), options.local.pipeline,
-                        options.local.pipeline == 1 ? "" : "s", local.group->transport(),
+                        threads_text(*local.model), options.local.ranks(),
+                        options.local.ranks() == 1 ? "" : "s", local.group->transport(),
                         local.load_seconds, format_bytes(local.peak_rss_bytes()))
                 .c_str());
   std::puts(fmt::format("this machine reads {:.1f} GB/s and multiplies {:.3g} TFLOP/s",
@@ -339,7 +339,7 @@ Action declare_bench(CLI::App& app) {
       "Examples:\n"
       "  hearth bench ember\n"
       "  hearth bench ember -p 256 -n 64 -b 8 --json\n"
-      "  hearth bench ember --ranks pipeline=2 --transport shm --threads 1");
+      "  hearth bench ember --ranks tensor=2 --transport shm --threads 1");
   return [options] { return bench(*options); };
 }
 

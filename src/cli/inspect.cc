@@ -67,7 +67,7 @@ struct Report {
   int64_t layer_bytes_max = 0;
   int64_t embedding_bytes = 0;
   int64_t head_bytes = 0;
-  std::vector<int> tensor_ranks;  // counts of ranks that the layers can be cut for
+  std::vector<int> tensor_ranks;  // counts of ranks that get equal slices of the layers
 
   const ModelSpec& spec() const { return files->spec(); }
 };
@@ -151,7 +151,8 @@ void add_memory(Report& report, engine::KvType kv) {
   }
 }
 
-// Every rank gets whole heads, and as many columns or experts of the feed-forward layers.
+// Ranks with equal slices get as many heads each, and as many columns or experts of the
+// feed-forward layers.
 void add_tensor_ranks(Report& report) {
   const ModelSpec& spec = report.spec();
   for (int ranks = 2; ranks <= kTensorRanksMax; ++ranks) {
@@ -360,9 +361,10 @@ std::string cuts_table(const Report& report) {
                                               format_bytes(report.layer_bytes_max));
   const int64_t head =
       report.head_bytes + (spec.tied_embedding ? report.embedding_bytes : int64_t{0});
-  const std::string ranks = report.tensor_ranks.empty()
-                                ? "the heads do not divide"
-                                : alternatives(report.tensor_ranks) + " ranks";
+  const std::string ranks =
+      report.tensor_ranks.empty()
+          ? "any number of ranks, in unequal slices"
+          : alternatives(report.tensor_ranks) + " ranks equally, any number in unequal slices";
   return table({{"SPLIT"},
                 {"pipeline", fmt::format("up to {} stage{}; {} a layer, {} more for the first "
                                          "stage, {} for the last",

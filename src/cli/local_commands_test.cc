@@ -287,6 +287,18 @@ TEST(LogitsTest, APipelineOfProcessesWritesTheSameBytes) {
   }
 }
 
+TEST(LogitsTest, SlicesOfTheLayersMatchTheReference) {
+  const auto reference = tensor<float>(golden("models/llama/golden.safetensors"), "logits");
+  for (const std::string& transport : local_transports()) {
+    for (const char* ranks : {"tensor=2", "tensor=2:1", "tensor=2,pipeline=2"}) {
+      const auto logits = llama_logits(
+          {"--precision", "exact", "--threads", "1", "--ranks", ranks, "--transport", transport});
+      ASSERT_EQ(logits.size(), reference.size());
+      EXPECT_LT(farthest(logits, reference), 2e-3) << ranks << " over " << transport;
+    }
+  }
+}
+
 TEST(RunTest, AnswersAQuestionAloneOnAPipeAndSplit) {
   const std::string question = "What is the capital of France?";
   const std::string answer = "The capital of France is Paris.\n";
@@ -299,6 +311,9 @@ TEST(RunTest, AnswersAQuestionAloneOnAPipeAndSplit) {
       {"run", "ember", question, "--temperature", "0", "--ranks", "pipeline=3", "--verbose"});
   EXPECT_EQ(split.out, answer) << split.err;
   EXPECT_THAT(split.err, HasSubstr("tokens/s"));
+  const Ran sliced = run_hearth(
+      {"run", "ember", question, "--temperature", "0", "--ranks", "tensor=3:2,pipeline=2"});
+  EXPECT_EQ(sliced.out, answer) << sliced.err;
 }
 
 TEST(RunTest, ASeedDrawsTheSameAnswerAgain) {
@@ -408,9 +423,12 @@ TEST(ErrorTest, OneLineSaysWhatIsWrongAndTheStatusWhoseFaultItIs) {
            {{"run", "org/name:Q4_0", "Hi"}, 1, "this build downloads no models"},
            {{"run", "ember", ""}, 1, "the prompt is empty"},
            {{"run", "ember", "Hi", "--temperature", "-1"}, 2, "--temperature"},
-           {{"run", "ember", "Hi", "--ranks", "tensor=2"}, 2, "use pipeline=N"},
            {{"run", "ember", "Hi", "--ranks", "sideways=2"}, 2, "is not like pipeline=2"},
            {{"run", "ember", "Hi", "--ranks", "pipeline=0"}, 2, "is not like pipeline=2"},
+           {{"run", "ember", "Hi", "--ranks", "pipeline=2:1"}, 2, "is not like pipeline=2"},
+           {{"run", "ember", "Hi", "--ranks", "tensor=2:0"}, 2, "is not like pipeline=2, tensor=2"},
+           {{"run", "ember", "Hi", "--ranks", "tensor"}, 2, "tensor=2:1"},
+           {{"run", "ember", "Hi", "--ranks", "tensor=16,pipeline=5"}, 2, "more than 64 ranks"},
            {{"run", "ember", "Hi", "--ranks", "pipeline=7"}, 1, "ember has 6 layers"},
            {{"run", "ember", "Hi", "--transport", "pigeon"}, 2, "--transport"},
            {{"run"}, 2, "MODEL"},

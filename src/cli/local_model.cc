@@ -10,6 +10,7 @@
 #include <fstream>
 #include <future>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "base/config.h"
@@ -23,26 +24,55 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// "pipeline=2" or "tensor=1,pipeline=2"; throws what CLI11 turns into wrong usage.
-int parse_ranks(const std::string& text) {
-  std::map<std::string, int> counts{{"tensor", 1}, {"pipeline", 1}};
+// A positive number that is all of `text`.
+template <class T>
+std::optional<T> positive(const std::string& text) {
+  T number{};
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, number);
+  if (parsed.ec != std::errc() || parsed.ptr != end || !(number > 0) || number > 1e6) return {};
+  return number;
+}
+
+// "2" are equal shares, "2:1" are unequal ones; none if it is neither.
+std::vector<double> parse_shares(const std::string& text) {
+  if (const auto ranks = positive<int>(text); ranks && *ranks <= limits::kRanksMax) {
+    return std::vector<double>(static_cast<size_t>(*ranks), 1.0);
+  }
+  std::vector<double> shares;
+  for (const std::string& part : CLI::detail::split(text, ':')) {
+    const auto share = positive<double>(part);
+    if (!share) return {};
+    shares.push_back(*share);
+  }
+  if (shares.size() < 2) return {};
+  return shares;
+}
+
+// "pipeline=2", "tensor=2", "tensor=2:1,pipeline=2"; throws what CLI11 turns into wrong usage.
+void parse_ranks(const std::string& text, LocalModelOptions* options) {
+  std::map<std::string, std::string> values{{"tensor", "1"}, {"pipeline", "1"}};
+  bool known = true;
   for (const std::string& part : CLI::detail::split(text, ',')) {
-    const size_t equals = part.find('=');
+    const size_t equals = std::min(part.find('='), part.size());
     const std::string key = part.substr(0, equals);
-    const char* number = equals == std::string::npos ? "" : part.c_str() + equals + 1;
-    int count = 0;
-    const auto end = std::from_chars(number, part.c_str() + part.size(), count);
-    const bool is_number = *number != '\0' && *end.ptr == '\0' && end.ec == std::errc();
-    if (counts.count(key) == 0 || !is_number || count < 1 || count > limits::kRanksMax) {
-      throw CLI::ValidationError("--ranks", "'" + text + "' is not like pipeline=2");
-    }
-    counts[key] = count;
+    known = known && values.count(key) > 0 && equals < part.size();
+    if (known) values[key] = part.substr(equals + 1);
   }
-  if (counts["tensor"] > 1) {
-    throw CLI::ValidationError(
-        "--ranks", "this build does not split layers over ranks: use pipeline=N, not tensor=N");
+  const auto stages = positive<int>(values["pipeline"]);
+  options->shares = parse_shares(values["tensor"]);
+  if (!known || !stages || options->shares.empty()) {
+    throw CLI::ValidationError("--ranks", "'" + text +
+                                              "' is not like pipeline=2, tensor=2, tensor=2:1 "
+                                              "(the first rank does twice as much) or "
+                                              "tensor=2,pipeline=2");
   }
-  return counts["pipeline"];
+  if (*stages > limits::kRanksMax || *stages * options->slices() > limits::kRanksMax) {
+    throw CLI::ValidationError("--ranks",
+                               fmt::format("'{}' are more than {} ranks", text, limits::kRanksMax));
+  }
+  options->pipeline = *stages;
+  if (options->shares.size() == 1) options->shares.clear();
 }
 
 template <class Value>
@@ -68,9 +98,14 @@ void add_word_option(CLI::App& app, const std::string& flag, Words<Value> words,
 }
 
 // Equal stages; the first ones take what is left over.
-engine::Shard stage(int layers, int rank, int ranks) {
-  const auto begin = [&](int r) { return r * (layers / ranks) + std::min(r, layers % ranks); };
-  return {.layer_begin = begin(rank), .layer_end = begin(rank + 1)};
+engine::Shard shard_of(const LocalModelOptions& options, int layers, int rank) {
+  const int stages = options.pipeline;
+  const auto begin = [&](int s) { return s * (layers / stages) + std::min(s, layers % stages); };
+  const int stage = rank / options.slices();
+  return {.layer_begin = begin(stage),
+          .layer_end = begin(stage + 1),
+          .slice = rank % options.slices(),
+          .shares = options.shares};
 }
 
 int64_t peak_rss_of(int pid) {
@@ -88,8 +123,8 @@ Result<int> load_runner(daemon::RunnerProcess& runner, const LocalModelOptions& 
   return runner.load({.model_name = local.name,
                       .model_path = local.path,
                       .rank = rank,
-                      .world_size = options.pipeline,
-                      .shard = stage(local.files->spec().layers, rank, options.pipeline),
+                      .world_size = options.ranks(),
+                      .shard = shard_of(options, local.files->spec().layers, rank),
                       .threads = options.threads,
                       .precision = options.precision,
                       .quantize = options.quantize,
@@ -105,7 +140,7 @@ Result<void> load_first_rank(const LocalModelOptions& options, const LocalRoom& 
   HEARTH_TRY(
       local->model,
       engine::RankModel::load(
-          *local->files, {.shard = stage(local->files->spec().layers, 0, options.pipeline),
+          *local->files, {.shard = shard_of(options, local->files->spec().layers, 0),
                           .precision = options.precision,
                           .quantize = options.quantize,
                           .kv = options.kv,
@@ -118,7 +153,7 @@ Result<void> load_first_rank(const LocalModelOptions& options, const LocalRoom& 
 }
 
 Result<void> spawn_runners(const LocalModelOptions& options, LocalModel* local) {
-  for (int rank = 1; rank < options.pipeline; ++rank) {
+  for (int rank = 1; rank < options.ranks(); ++rank) {
     HEARTH_TRY(auto runner, daemon::RunnerProcess::spawn({.name = fmt::format("rank {}", rank)}));
     local->runners.push_back(std::move(runner));
   }
@@ -129,7 +164,7 @@ Result<void> spawn_runners(const LocalModelOptions& options, LocalModel* local) 
 Result<std::vector<std::string>> load_all(const LocalModelOptions& options, const LocalRoom& room,
                                           LocalModel* local) {
   std::vector<std::future<Result<int>>> loads;
-  for (int rank = 1; rank < options.pipeline; ++rank) {
+  for (int rank = 1; rank < options.ranks(); ++rank) {
     auto& runner = *local->runners[static_cast<size_t>(rank - 1)];
     loads.push_back(std::async(std::launch::async, [&options, &room, local, &runner, rank] {
       return load_runner(runner, options, room, *local, rank);
@@ -149,7 +184,7 @@ Result<std::vector<std::string>> load_all(const LocalModelOptions& options, cons
 Result<void> connect_all(const LocalModelOptions& options, std::vector<std::string> addresses,
                          LocalModel* local) {
   std::unique_ptr<fabric::Rendezvous> rendezvous;
-  if (options.pipeline > 1) {
+  if (options.ranks() > 1) {
     HEARTH_TRY(rendezvous, fabric::Rendezvous::listen("127.0.0.1"));
     addresses[0] = fmt::format("127.0.0.1:{}", rendezvous->port());
   }
@@ -192,8 +227,9 @@ void add_local_model_options(CLI::App& app, LocalModelOptions* options) {
   app.add_option("--threads", options->threads, "Threads of every rank; default: one per core")
       ->check(CLI::Range(1, 1024));
   app.add_option_function<std::string>(
-         "--ranks", [options](const std::string& text) { options->pipeline = parse_ranks(text); },
-         "Split the model over local processes: pipeline=N")
+         "--ranks", [options](const std::string& text) { parse_ranks(text, options); },
+         "Split the model over local processes: its layers between them (pipeline=N), every layer "
+         "(tensor=N; tensor=2:1 for unequal shares), or both (tensor=N,pipeline=N)")
       ->type_name("SPEC");
   app.add_option("--transport", options->transport, "How ranks exchange data")
       ->check(CLI::IsMember({"auto", "ucx", "tcp", "shm"}))

@@ -19,9 +19,13 @@ struct LocalModelOptions {
   engine::Precision precision = engine::Precision::kDefault;
   engine::Quantize quantize = engine::Quantize::kNone;
   engine::KvType kv = engine::KvType::kQ16;
-  int threads = 0;   // of every rank; 0: the engine's choice
-  int pipeline = 1;  // ranks
+  int threads = 0;             // of every rank; 0: the engine's choice
+  int pipeline = 1;            // stages
+  std::vector<double> shares;  // of the ranks that share each stage; empty: one has all of it
   std::string transport = "auto";
+
+  int slices() const { return shares.empty() ? 1 : static_cast<int>(shares.size()); }
+  int ranks() const { return pipeline * slices(); }
 };
 
 // Declares MODEL, --precision, --quantize, --kv, --threads, --ranks and --transport. `options`

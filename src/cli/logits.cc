@@ -130,7 +130,7 @@ Action declare_logits(CLI::App& app) {
       "Row i holds the logits of the token after the first i + 1 ids.\n\n"
       "Examples:\n"
       "  hearth logits ember --ids 1,2,3 --out logits.npy --precision exact\n"
-      "  hearth logits ember --ids 1,2,3 --out two.npy --ranks pipeline=2 --transport tcp");
+      "  hearth logits ember --ids 1,2,3 --out two.npy --ranks tensor=2:1 --transport tcp");
   return [options] { return logits(*options); };
 }
 

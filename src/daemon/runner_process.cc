@@ -113,6 +113,8 @@ proto::LoadRequest to_proto(const RankLoad& load) {
   request.set_world_size(load.world_size);
   request.set_layer_begin(load.shard.layer_begin);
   request.set_layer_end(load.shard.layer_end);
+  request.set_slice(load.shard.slice);
+  for (const double share : load.shard.shares) request.add_shares(share);
   request.set_threads(load.threads);
   request.set_exact(load.precision == engine::Precision::kExact);
   request.set_quantize(to_proto(load.quantize));

@@ -29,8 +29,8 @@ std::optional<KvType> parse_kv_type(std::string_view name);
 // Bytes that a layer that attends keeps of one token.
 int64_t kv_token_bytes(const ModelSpec& spec, KvType type);
 
-// Bytes of the cache that RankModel::load makes of a shard. REQUIRES: the shard is a part of the
-// model, options.kv_tokens >= 0.
+// Bytes of the cache that RankModel::load makes of a shard; of a slice, at most, as `spec` has all
+// heads. REQUIRES: the shard is a part of the model, options.kv_tokens >= 0.
 int64_t kv_cache_bytes(const ModelSpec& spec, const LoadOptions& options);
 
 }  // namespace hearth::engine

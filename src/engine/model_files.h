@@ -17,6 +17,8 @@
 
 namespace hearth::engine {
 
+struct ColumnUnits;  // models/slice.h
+
 // How a tensor's numbers are stored in the file. Block layouts: docs/formats.md. The order indexes
 // kernels::kLayouts.
 enum class Encoding {
@@ -74,7 +76,8 @@ struct GroupScales {
 };
 
 // A matrix inside a file that is mapped read-only. Row-major, `rows` x `columns`; a vector has rows
-// == 1. It may be some of the rows of a tensor that holds several matrices (tensor_row). Valid
+// == 1. It may be some of the rows of a tensor that holds several matrices (tensor_row), and some
+// of their columns. Valid
 // while the ModelFiles it came from lives.
 struct TensorView {
   Encoding encoding = Encoding::kF32;
@@ -85,6 +88,8 @@ struct TensorView {
   int64_t row_step = 1;
   int64_t row_run = 1;
   GroupScales groups;  // where has_group_scales(encoding)
+  int64_t first_column = 0;
+  int64_t tensor_columns = 0;  // 0: as many as the view's
 
   // Where row r of the view is in the tensor: runs of neighbours, `row_step` from one to the next.
   int64_t tensor_row(int64_t r) const { return first_row + r / row_run * row_step + r % row_run; }
@@ -92,6 +97,13 @@ struct TensorView {
   // `count` of the view's rows: runs of `run` neighbours at every `step`-th row from `first` on.
   // REQUIRES: they are in the view, and run is 1 unless the view is of a whole tensor.
   TensorView select(int64_t first, int64_t count, int64_t step = 1, int64_t run = 1) const;
+
+  // `count` neighbouring columns of the view. REQUIRES: they are in the view, and begin at a
+  // multiple of column_unit() (formats/encoding.h) of the tensor.
+  TensorView select_columns(int64_t first, int64_t count) const;
+
+  // Columns of the tensor's rows.
+  int64_t row_columns() const { return tensor_columns > 0 ? tensor_columns : columns; }
 };
 
 // A part of a file that the model's graph computes with.
@@ -137,8 +149,10 @@ class ModelFiles {
   // All that the graph reads, in the order of the forward pass. A tied head is not listed; a tensor
   // of which parts are used apart (fused projections, stacked experts) is listed part by part.
   virtual const std::vector<ModelTensor>& tensors() const = 0;
-  // Bytes in the file of all tensors of `shard` (embedding and head included where the shard holds
-  // them).
+  // At multiples of how many columns matrices may be cut, in all layers.
+  virtual const ColumnUnits& column_units() const = 0;
+  // Bytes in the file of all tensors of `shard`, of its slice alone (embedding and head included
+  // where the shard holds them).
   virtual int64_t shard_bytes(const Shard& shard) const = 0;
   // The encoding most of the weights have: "BF16", "Q4_0".
   virtual std::string main_encoding() const = 0;

@@ -15,6 +15,10 @@
 #include "engine/model_files.h"
 #include "engine/shard.h"
 
+namespace hearth::fabric {
+class Collectives;
+}  // namespace hearth::fabric
+
 namespace hearth::engine {
 
 enum class Precision {
@@ -76,6 +80,9 @@ class RankModel {
 
   virtual const ModelSpec& spec() const = 0;
   virtual const Shard& shard() const = 0;
+  // Where the slices part the vocabulary, [slices + 1]: slice i has the tokens' rows of embedding
+  // and head from vocab_cuts[i] up to vocab_cuts[i + 1].
+  virtual std::span<const int> vocab_cuts() const = 0;
   virtual std::string_view isa() const = 0;  // the kernels that run: "avx512"
   virtual int threads() const = 0;
   virtual int decode_threads() const = 0;  // of them, those that run a step of one row
@@ -84,12 +91,18 @@ class RankModel {
   virtual KvType kv_type() const = 0;
   virtual int sequences_max() const = 0;
 
-  // Runs the shard's layers.
+  // The ranks that hold the other slices of this shard's layers, which must outlive every call of
+  // forward(). kInvalidArgument when their number or this rank's place is not the shard's.
+  virtual Result<void> join(fabric::Collectives& team) = 0;
+
+  // Runs the shard's layers. The ranks of a team do so together, with the same arguments: hidden
+  // states are the same on all of them, to the bit.
   //   hidden_in   [rows, hidden]  from the previous stage; empty on the first
   //   hidden_out  [rows, hidden]  for the next stage; empty on the last
-  //   logits      [logit_rows, vocab] on the last stage; empty elsewhere
-  // kInvalidArgument for a token, slot or position out of range (nothing is changed),
-  // kResourceExhausted when the KV cache has no room (nothing is changed).
+  //   logits      [logit_rows, the slice's part of vocab] on the last stage; empty elsewhere
+  // kInvalidArgument for a token, slot or position out of range, and for a slice that has not
+  // joined its team (nothing is changed), kResourceExhausted when the KV cache has no room (nothing
+  // is changed); what the team's calls return when they fail, after which slots hold nonsense.
   virtual Result<void> forward(const StepRows& step, std::span<const float> hidden_in,
                                std::span<float> hidden_out, std::span<float> logits) = 0;
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace hearth::engine {
 
@@ -28,5 +29,24 @@ struct SamplingParams {
 // Order: repetition, presence, frequency penalties; temperature; top-k; top-p; min-p; draw.
 int32_t sample(std::span<float> logits, const SamplingParams& params,
                std::span<const int32_t> prompt, std::span<const int32_t> generated);
+
+// The same where ranks have parts of the vocabulary: each takes candidates of its part, and
+// sample_candidates() draws from all of them, in order of their ids, the token that sample() would
+// draw from all logits.
+struct Candidate {
+  int32_t id = 0;
+  float logit = 0;
+};
+
+// Whether few candidates are enough. Otherwise the draw needs the logits of all `vocab` tokens.
+bool has_few_candidates(const SamplingParams& params, int vocab);
+// Adds the candidates among tokens [first_id, first_id + logits.size()) to `out`; changes `logits`
+// as sample() does. REQUIRES: has_few_candidates, as below.
+void add_candidates(std::span<float> logits, int32_t first_id, int vocab,
+                    const SamplingParams& params, std::span<const int32_t> prompt,
+                    std::span<const int32_t> generated, std::vector<Candidate>* out);
+// `generated` tokens came before.
+int32_t sample_candidates(std::span<const Candidate> candidates, const SamplingParams& params,
+                          int vocab, size_t generated);
 
 }  // namespace hearth::engine

@@ -17,7 +17,7 @@ Result<StepResult> run_step(Stage& stage, const Step& step) {
   }
   StepResult result;
   HEARTH_RETURN_IF_ERROR(stage.compute(step, &result));
-  if (!stage.last()) HEARTH_RETURN_IF_ERROR(stage.receive_result(step, &result));
+  if (!stage.draws()) HEARTH_RETURN_IF_ERROR(stage.receive_result(step, &result));
   return result;
 }
 
@@ -26,7 +26,7 @@ Result<void> follow_step(Stage& stage, std::vector<std::byte>* buffer) {
   HEARTH_TRY(const Step step, decode_step(*buffer));
   StepResult result;
   HEARTH_RETURN_IF_ERROR(stage.compute(step, &result));
-  if (stage.last()) HEARTH_RETURN_IF_ERROR(stage.send_result(step, result));
+  if (stage.draws()) HEARTH_RETURN_IF_ERROR(stage.send_result(step, result));
   return {};
 }
 
@@ -37,7 +37,7 @@ Executor::~Executor() = default;
 
 Result<std::unique_ptr<Executor>> Executor::create(engine::RankModel& model, fabric::Group& group) {
   auto stage = std::make_unique<Stage>(model, group);
-  HEARTH_RETURN_IF_ERROR(stage->check_shard());
+  HEARTH_RETURN_IF_ERROR(stage->join_team());
   return std::unique_ptr<Executor>(new Executor(std::move(stage)));
 }
 
@@ -50,7 +50,7 @@ Result<StepResult> Executor::run(const Step& step) {
 
 Error follow(engine::RankModel& model, fabric::Group& group) {
   Stage stage(model, group);
-  Result<void> done = stage.check_shard();
+  Result<void> done = stage.join_team();
   std::vector<std::byte> buffer;
   while (done.ok()) done = follow_step(stage, &buffer);
   return stage.fail(done.error());

@@ -1,7 +1,7 @@
 // One step on all ranks. The head sends every rank the step's descriptor; hidden states go from
-// stage to stage as float32, so that a pipeline computes bit for bit what one device computes; the
-// last stage draws the tokens, which go straight to the head. Messages between ranks:
-// docs/protocols.md, "Between ranks".
+// stage to stage as float32, so that a pipeline computes bit for bit what one device computes;
+// ranks that share a stage sum over its slices; the last stage draws the tokens, which go straight
+// to the head. Messages between ranks: docs/protocols.md, "Between ranks".
 #pragma once
 
 #include <cstdint>

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <map>
 #include <optional>
 #include <thread>
 
@@ -15,13 +16,52 @@ namespace {
 
 using testing::HasSubstr;
 
+// A group that remembers what its rank sent for what.
+class WatchedGroup final : public fabric::Group {
+ public:
+  explicit WatchedGroup(std::unique_ptr<fabric::Group> group) : group_(std::move(group)) {}
+
+  size_t bytes_sent(fabric::Tag tag) const {
+    const auto found = bytes_.find(tag);
+    return found == bytes_.end() ? 0 : found->second;
+  }
+
+  int rank() const override { return group_->rank(); }
+  int size() const override { return group_->size(); }
+  std::string_view transport() const override { return group_->transport(); }
+  Result<void> send(int to, fabric::Tag tag, std::span<const std::byte> data) override {
+    bytes_[tag] += data.size();
+    return group_->send(to, tag, data);
+  }
+  Result<size_t> recv(int from, fabric::Tag tag, std::span<std::byte> data) override {
+    return group_->recv(from, tag, data);
+  }
+  Result<void> recv(int from, fabric::Tag tag, std::vector<std::byte>* data) override {
+    return group_->recv(from, tag, data);
+  }
+  Result<void> broadcast(int root, std::span<std::byte> data) override {
+    return group_->broadcast(root, data);
+  }
+  Result<void> barrier() override { return group_->barrier(); }
+  void fail(const std::string& reason) override { group_->fail(reason); }
+  Result<void> status() const override { return group_->status(); }
+
+ private:
+  std::unique_ptr<fabric::Group> group_;
+  std::map<fabric::Tag, size_t> bytes_;
+};
+
 // All ranks of an instance in this process, each following on a thread.
 class TestPipeline {
  public:
-  TestPipeline(const engine::ModelFiles& files, int ranks, const TestRoom& room = {})
-      : groups_(fabric::in_memory_groups(ranks)) {
+  TestPipeline(const engine::ModelFiles& files, int stages,
+               const std::vector<double>& shares = {}) {
+    const int ranks = stages * std::max(1, static_cast<int>(shares.size()));
+    for (auto& group : fabric::in_memory_groups(ranks)) {
+      groups_.push_back(std::make_unique<WatchedGroup>(std::move(group)));
+    }
     for (int rank = 0; rank < ranks; ++rank) {
-      models_.push_back(load_rank(files, rank, ranks, room));
+      models_.push_back(load_rank(files, rank, stages, {}, shares));
     }
     endings_.resize(static_cast<size_t>(ranks));
     for (int rank = 1; rank < ranks; ++rank) {
@@ -39,7 +79,7 @@ class TestPipeline {
   }
 
   Executor& executor() { return *executor_; }
-  fabric::Group& group(int rank) { return *groups_[static_cast<size_t>(rank)]; }
+  WatchedGroup& group(int rank) { return *groups_[static_cast<size_t>(rank)]; }
   // Until every follower has ended; how rank `rank` did.
   std::string ending(int rank) {
     wait();
@@ -53,7 +93,7 @@ class TestPipeline {
     }
   }
 
-  std::vector<std::unique_ptr<fabric::Group>> groups_;
+  std::vector<std::unique_ptr<WatchedGroup>> groups_;
   std::vector<std::unique_ptr<engine::RankModel>> models_;
   std::vector<std::optional<Error>> endings_;
   std::vector<std::thread> followers_;
@@ -75,9 +115,9 @@ std::vector<int32_t> some_tokens(int count, int vocab) {
 
 // Two prompts in chunks, then tokens drawn with temperature and penalties, a slot given to another
 // sequence midway.
-std::vector<int32_t> play(Executor& executor, int vocab) {
+std::vector<int32_t> play(Executor& executor, int vocab, int top_k = 50) {
   const engine::SamplingParams sampling{.temperature = 0.9f,
-                                        .top_k = 50,
+                                        .top_k = top_k,
                                         .repetition_penalty = 1.2f,
                                         .frequency_penalty = 0.3f,
                                         .seed = 42};
@@ -159,6 +199,45 @@ TEST_P(ExecutorTest, PipelinesDrawTheSameTokens) {
   }
 }
 
+// Sums over slices are made in another order than one rank's, so the last bits differ.
+TEST_P(ExecutorTest, GridsComputeWhatOneRankComputes) {
+  const int vocab = files_->spec().vocab;
+  const auto logits_of = [&](Executor& executor) {
+    auto prompt = executor.run(logits_step(2, 0, some_tokens(40, vocab)));
+    EXPECT_TRUE(prompt.ok()) << prompt.error().message();
+    auto next = executor.run(logits_step(2, 40, {5}));
+    EXPECT_TRUE(next.ok()) << next.error().message();
+    std::vector<float> logits = std::move(prompt->logits);
+    logits.insert(logits.end(), next->logits.begin(), next->logits.end());
+    return logits;
+  };
+  TestPipeline one(*files_, 1);
+  const std::vector<float> alone = logits_of(one.executor());
+  const std::vector<int32_t> drawn = play(one.executor(), vocab);
+  const std::vector<int32_t> drawn_from_all = play(one.executor(), vocab, 0);
+  for (const auto& [stages, shares] :
+       {std::pair{1, std::vector<double>{2, 1}}, std::pair{2, std::vector<double>{1, 1}},
+        std::pair{2, std::vector<double>{1, 3, 1}}}) {
+    SCOPED_TRACE(std::to_string(stages) + " stages of " + std::to_string(shares.size()));
+    TestPipeline grid(*files_, stages, shares);
+    const std::vector<float> logits = logits_of(grid.executor());
+    ASSERT_EQ(logits.size(), alone.size());
+    for (size_t i = 0; i < logits.size(); ++i) ASSERT_NEAR(logits[i], alone[i], 2e-3f) << i;
+    EXPECT_EQ(play(grid.executor(), vocab), drawn);
+    EXPECT_EQ(play(grid.executor(), vocab, 0), drawn_from_all);
+  }
+}
+
+TEST_P(ExecutorTest, SlicesSendCandidatesWhereTheyAreEnough) {
+  const int vocab = files_->spec().vocab;
+  TestPipeline team(*files_, 1, {1, 1});
+  play(team.executor(), vocab);
+  EXPECT_EQ(team.group(1).bytes_sent(kLogitsTag), 0u);
+  EXPECT_GT(team.group(1).bytes_sent(kCandidatesTag), 0u);
+  play(team.executor(), vocab, 0);
+  EXPECT_GT(team.group(1).bytes_sent(kLogitsTag), 0u);
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Models, ExecutorTest, testing::Values("/models/ember", "/tests/golden/models/llama"),
     [](const auto& info) {
@@ -220,6 +299,25 @@ TEST(ExecutorFailureTest, AShardOfTheWrongPlaceIsRefused) {
   auto groups = fabric::in_memory_groups(2);
   const auto second = load_rank(*files, 1, 2);
   EXPECT_EQ(Executor::create(*second, *groups[0]).error().code(), Code::kInvalidArgument);
+}
+
+TEST(ExecutorFailureTest, ASliceOfTheWrongPlaceIsRefused) {
+  const auto files = open_files(llama_path());
+  const auto refuses = [&](int group_size, int shard_rank, int stages,
+                           const std::vector<double>& shares) {
+    auto groups = fabric::in_memory_groups(group_size);
+    const auto model = load_rank(*files, shard_rank, stages, {}, shares);
+    const auto created = Executor::create(*model, *groups[0]);
+    ASSERT_FALSE(created.ok());
+    EXPECT_EQ(created.error().code(), Code::kInvalidArgument);
+    EXPECT_THAT(created.error().message(), HasSubstr("no part for rank 0"));
+  };
+  refuses(2, 1, 1, {1, 1});  // the second slice
+  refuses(4, 2, 2, {1, 1});  // the second stage's first
+  refuses(3, 0, 1, {1, 1});  // a group that is no grid
+  refuses(4, 0, 1, {1, 1});  // all layers, where there are two stages
+  refuses(2, 0, 1, {});      // all of all layers, where there are two ranks
+  refuses(2, 0, 2, {1, 1});  // half the layers, where there is one stage
 }
 
 }  // namespace

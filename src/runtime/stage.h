@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/rank_model.h"
+#include "fabric/collectives.h"
 #include "fabric/group.h"
 #include "runtime/executor.h"
 #include "runtime/step.h"
@@ -16,48 +18,73 @@ namespace hearth::runtime {
 
 // What messages between ranks are for.
 inline constexpr fabric::Tag kStepTag = 1;    // head to all: an encoded Step
-inline constexpr fabric::Tag kHiddenTag = 2;  // stage to next stage: float32 [rows, hidden]
-inline constexpr fabric::Tag kTokensTag = 3;  // last stage to head: int32 [Step::outputs()]
-inline constexpr fabric::Tag kLogitsTag =
-    4;  // last stage to head: float32 [some rows, vocab] until all came
+inline constexpr fabric::Tag kHiddenTag = 2;  // to the next stage: float32 [rows, hidden]
+inline constexpr fabric::Tag kTokensTag = 3;  // who draws to head: int32 [Step::outputs()]
+// Who draws to head: float32 [some rows, vocab] until all came; slices of the last stage to who
+// draws: float32 [some rows, part of vocab], the same.
+inline constexpr fabric::Tag kLogitsTag = 4;
+// Slices of the last stage to who draws: CandidateLists, where few candidates are enough.
+inline constexpr fabric::Tag kCandidatesTag = 5;
 
-// Not thread-safe.
+// Ranks are a grid: rank = stage * slices + slice. The ranks of a stage are a team and end with the
+// same hidden states, so that each sends its own to the rank of the next stage that has its place.
+// The first rank of the last stage draws. Not thread-safe.
 class Stage {
  public:
   Stage(engine::RankModel& model, fabric::Group& group);
 
-  // kInvalidArgument when the shard's layers do not fit the rank: the first stage is rank 0, the
-  // last the last.
-  Result<void> check_shard() const;
+  // Before the first step: joins the model with its team. kInvalidArgument when the shard is not
+  // the rank's place in the grid: the first stage's ranks come first, the last's last, and slices
+  // are numbered alike in all.
+  Result<void> join_team();
 
   // Forgets released slots, receives the hidden states of the previous stage, computes, and hands
-  // on: hidden states to the next stage, or, on the last, the outputs into `result`.
+  // on: hidden states to the next stage, or, on the rank that draws, the outputs into `result`.
   Result<void> compute(const Step& step, StepResult* result);
 
-  // The last stage's outputs on their way to the head.
+  // The outputs on their way to the head from the rank that draws.
   Result<void> send_result(const Step& step, const StepResult& result);
   Result<void> receive_result(const Step& step, StepResult* result);
 
-  bool last() const { return group_.rank() == group_.size() - 1; }
+  bool draws() const { return group_.rank() == drawer(); }
   fabric::Group& group() { return group_; }
 
   // `error` as this rank's, after failing the group with it (unless the group is what failed).
   Error fail(const Error& error);
 
  private:
+  int slices() const { return model_.shard().slices(); }
+  bool first() const { return group_.rank() < slices(); }
+  bool last() const { return group_.rank() >= drawer(); }
+  int drawer() const { return group_.size() - slices(); }
+  // The tokens whose logits slice `slice` computes.
+  int vocab_of(int slice) const;
+
+  Result<void> check_shard() const;
   Result<void> check_step(const Step& step) const;
   void remember(const Step& step);
   Result<void> forward(const Step& step, StepResult* result);
+  // Puts the slices' parts of logits together, on the rank that draws.
+  Result<void> gather(size_t rows, std::vector<float>* logits);
+  Result<void> send_logits(int to, int columns, std::span<const float> logits);
+  // Fills `logits`, of so many columns.
+  Result<void> receive_logits(int from, int columns, std::span<float> logits);
   void draw(const Step& step, std::vector<int32_t>* tokens);
-  int logit_rows_per_message() const;
+  // Whether the slices send candidates for the step's draws, not logits.
+  bool has_candidates(const Step& step) const;
+  Result<void> draw_from_candidates(const Step& step, std::vector<int32_t>* tokens);
+  std::span<const int32_t> prompt_of(const StepSequence& sequence) const;
+  std::span<const int32_t> generated_in(const StepSequence& sequence) const;
 
   engine::RankModel& model_;
   fabric::Group& group_;
   const StepBounds bounds_;
   std::vector<std::vector<int32_t>> history_;  // the tokens that each slot holds
+  std::unique_ptr<fabric::Collectives> team_;  // where there are slices
   std::vector<float> hidden_in_;               // [rows, hidden]
   std::vector<float> hidden_out_;              // [rows, hidden]
   std::vector<float> logits_;                  // [drawn, vocab]
+  std::vector<float> part_;                    // [rows, a slice's part of vocab]
 };
 
 }  // namespace hearth::runtime

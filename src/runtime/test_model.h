@@ -27,12 +27,18 @@ inline std::unique_ptr<engine::ModelFiles> open_files(const std::string& path) {
   return std::move(files).value();
 }
 
-// Rank `rank` of `ranks` equal stages; float32 throughout unless `room` says otherwise.
+// Rank `rank` of `stages` equal stages, each shared as `shares` say; float32 throughout unless
+// `room` says otherwise.
 inline std::unique_ptr<engine::RankModel> load_rank(const engine::ModelFiles& files, int rank,
-                                                    int ranks, const TestRoom& room = {}) {
+                                                    int stages, const TestRoom& room = {},
+                                                    const std::vector<double>& shares = {}) {
   const int layers = files.spec().layers;
-  auto model = engine::RankModel::load(files, {.shard = {.layer_begin = rank * layers / ranks,
-                                                         .layer_end = (rank + 1) * layers / ranks},
+  const int slices = shares.empty() ? 1 : static_cast<int>(shares.size());
+  const int stage = rank / slices;
+  auto model = engine::RankModel::load(files, {.shard = {.layer_begin = stage * layers / stages,
+                                                         .layer_end = (stage + 1) * layers / stages,
+                                                         .slice = rank % slices,
+                                                         .shares = shares},
                                                .precision = room.precision,
                                                .threads = 1,
                                                .kv_tokens = room.kv_tokens,

@@ -1,6 +1,7 @@
 #include "engine/formats/encoding.h"
 
 #include <iterator>
+#include <numeric>
 
 namespace hearth::engine {
 namespace {
@@ -28,8 +29,8 @@ int bits_of_integers(Encoding encoding) { return block_bytes(encoding) / 4; }
 
 int64_t divide_up(int64_t value, int64_t by) { return value / by + (value % by != 0 ? 1 : 0); }
 
-int64_t row_bytes(const TensorView& view) {
-  return view.columns / block_elements(view.encoding) * block_bytes(view.encoding);
+int64_t bytes_of_columns(const TensorView& view, int64_t columns) {
+  return columns / block_elements(view.encoding) * block_bytes(view.encoding);
 }
 
 }  // namespace
@@ -46,6 +47,20 @@ TensorView TensorView::select(int64_t first, int64_t count, int64_t step, int64_
   view.row_step *= step;
   view.row_run *= run;
   return view;
+}
+
+TensorView TensorView::select_columns(int64_t first, int64_t count) const {
+  TensorView view = *this;
+  view.columns = count;
+  view.first_column = first_column + first;
+  view.tensor_columns = row_columns();
+  return view;
+}
+
+int64_t column_unit(const TensorView& view) {
+  const int64_t block = block_elements(view.encoding);
+  const bool groups = has_group_scales(view.encoding) && view.groups.columns < view.row_columns();
+  return groups ? std::lcm(block, view.groups.columns) : block;
 }
 
 Result<void> check_groups(const TensorView& view, const std::string& name) {
@@ -110,7 +125,7 @@ std::optional<int64_t> blocks_to_bytes(int64_t elements, int64_t block_elements,
 }
 
 int64_t stored_bytes(const TensorView& view) {
-  const int64_t bytes = view.rows * row_bytes(view);
+  const int64_t bytes = view.rows * bytes_of_columns(view, view.columns);
   const auto whole = static_cast<int64_t>(view.bytes.size());
   const GroupScales& groups = view.groups;
   const auto scales =
@@ -123,7 +138,9 @@ int64_t stored_bytes(const TensorView& view) {
 std::span<const std::byte> bytes_of_rows(const TensorView& view, int64_t begin, int64_t end) {
   const int64_t first = view.tensor_row(begin);
   const int64_t rows = view.tensor_row(end - 1) + 1 - first;
-  return view.bytes.subspan(first * row_bytes(view), rows * row_bytes(view));
+  const int64_t row_bytes = bytes_of_columns(view, view.row_columns());
+  return view.bytes.subspan(first * row_bytes + bytes_of_columns(view, view.first_column),
+                            (rows - 1) * row_bytes + bytes_of_columns(view, view.columns));
 }
 
 }  // namespace hearth::engine

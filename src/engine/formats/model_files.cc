@@ -7,6 +7,7 @@
 #include "engine/formats/gguf_model.h"
 #include "engine/formats/hf_directory.h"
 #include "engine/formats/spec_check.h"
+#include "engine/models/layers.h"
 
 namespace hearth::engine {
 namespace {
@@ -18,7 +19,7 @@ class OpenedModelFiles final : public ModelFiles {
 
   // Fills tensors(). Errors as survey_tensors.
   Result<void> survey() {
-    HEARTH_TRY(tensors_, survey_tensors(*this, model_.tensors));
+    HEARTH_TRY(survey_, survey_tensors(*this, model_.tensors));
     return {};
   }
 
@@ -42,12 +43,15 @@ class OpenedModelFiles final : public ModelFiles {
 
   bool has_tensor(std::string_view name) const override { return model_.tensors.contains(name); }
 
-  const std::vector<ModelTensor>& tensors() const override { return tensors_; }
+  const std::vector<ModelTensor>& tensors() const override { return survey_.tensors; }
+
+  const ColumnUnits& column_units() const override { return survey_.column_units; }
 
   int64_t shard_bytes(const Shard& shard) const override {
+    if (shard.slices() > 1) return bytes_of_slice(shard);
     const bool last = shard.last(model_.spec.layers);
     int64_t bytes = 0;
-    for (const ModelTensor& tensor : tensors_) {
+    for (const ModelTensor& tensor : survey_.tensors) {
       const bool embedding = tensor.layer == ModelTensor::kEmbedding;
       const bool held = embedding ? shard.first() || (last && model_.spec.tied_embedding)
                         : tensor.layer == ModelTensor::kHead
@@ -60,7 +64,7 @@ class OpenedModelFiles final : public ModelFiles {
 
   std::string main_encoding() const override {
     std::map<Encoding, int64_t> bytes;
-    for (const ModelTensor& tensor : tensors_) bytes[tensor.encoding] += tensor.bytes;
+    for (const ModelTensor& tensor : survey_.tensors) bytes[tensor.encoding] += tensor.bytes;
     const auto most =
         std::max_element(bytes.begin(), bytes.end(),
                          [](const auto& a, const auto& b) { return a.second < b.second; });
@@ -72,9 +76,19 @@ class OpenedModelFiles final : public ModelFiles {
   std::string eos_token() const override { return model_.eos_token; }
 
  private:
+  int64_t bytes_of_slice(const Shard& shard) const {
+    WeightLoader loader(*this, Slice::create(spec(), survey_.column_units, shard));
+    Weights weights;
+    const auto collected = collect_weights(loader, spec(), shard, weights);
+    HEARTH_CHECK(collected.ok());  // the survey found all of it
+    int64_t bytes = 0;
+    for (const ModelTensor& tensor : loader.tensors()) bytes += tensor.bytes;
+    return bytes;
+  }
+
   std::string path_;
   OpenedModel model_;
-  std::vector<ModelTensor> tensors_;
+  Survey survey_;
 };
 
 }  // namespace

@@ -209,9 +209,9 @@ bool is_draft(std::string_view name, const ModelSpec& spec) {
 
 }  // namespace
 
-Result<std::vector<ModelTensor>> survey_tensors(const ModelFiles& files, const TensorTable& table) {
+Result<Survey> survey_tensors(const ModelFiles& files, const TensorTable& table) {
   const ModelSpec& spec = files.spec();
-  WeightLoader loader(files);
+  WeightLoader loader(files, Slice::whole(spec));
   Weights weights;
   const Shard all{.layer_begin = 0, .layer_end = spec.layers};
   HEARTH_RETURN_IF_ERROR(collect_weights(loader, spec, all, weights));
@@ -223,7 +223,7 @@ Result<std::vector<ModelTensor>> survey_tensors(const ModelFiles& files, const T
     return Error(Code::kUnsupported, fmt::format("{}: tensor {}: not part of the {} model",
                                                  files.path(), name, spec.architecture_name));
   }
-  return loader.tensors();
+  return Survey{loader.tensors(), loader.column_units()};
 }
 
 }  // namespace hearth::engine

@@ -8,6 +8,7 @@
 #include "engine/formats/tensor_table.h"
 #include "engine/model_files.h"
 #include "engine/model_spec.h"
+#include "engine/models/slice.h"
 
 namespace hearth::engine {
 
@@ -19,9 +20,14 @@ Result<void> check_sizes(const ModelSpec& spec, const std::string& file);
 // usable rope, experts and latent attention that make sense.
 Result<void> check_spec(const ModelSpec& spec, const std::string& file);
 
+struct Survey {
+  std::vector<ModelTensor> tensors;
+  ColumnUnits column_units;
+};
+
 // Every tensor that the graph of the files' spec asks for, each checked to be there with its shape.
 // kCorrupt names the tensor and what was expected; kUnsupported names a tensor of the layers in
 // `table` that the graph does not know.
-Result<std::vector<ModelTensor>> survey_tensors(const ModelFiles& files, const TensorTable& table);
+Result<Survey> survey_tensors(const ModelFiles& files, const TensorTable& table);
 
 }  // namespace hearth::engine

@@ -115,6 +115,7 @@ int64_t carve(const ModelSpec& spec, const Activations::Room& room, std::byte* m
   carver.take(&a.v, rows * spec.kv_heads * spec.value_dim);
   carver.take(&a.attention, rows * spec.heads * spec.value_dim);
   if (spec.attention_gate) carver.take(&a.attention_gate, rows * spec.heads * spec.value_dim);
+  if (spec.qk_norm_whole) carver.take(&a.squares, rows * 2);
   carver.take(&a.gate, rows * widths.ffn);
   carver.take(&a.up, rows * widths.ffn);
   carve_angles(carver, a.angles, spec.rope);

@@ -49,6 +49,7 @@ struct Activations {
   float* v = nullptr;       // [R, kv_heads * value_dim]
   float* attention = nullptr;       // [R, heads * value_dim]
   float* attention_gate = nullptr;  // [R, heads * value_dim]
+  float* squares = nullptr;         // [R, 2], sums over all heads of Q and of K
   float* spans = nullptr;           // records of all spans of all slots' tokens, [heads] each
   float* gate = nullptr;            // [R, ffn]
   float* up = nullptr;              // [R, ffn]

@@ -9,8 +9,8 @@ namespace hearth::engine {
 using kernels::kSpanTokens;
 using kernels::kTileQueries;
 
-// Queries of one segment and KV head; they are numbered row by row, the group's heads of a row
-// together. With span >= 0 they attend to that span only.
+// Queries of one segment and KV head; they are numbered row by row, the heads of a row that read
+// the KV head together. With span >= 0 they attend to that span only.
 struct Pass::AttentionTask {
   const Segment& segment;
   int kv_head = 0;
@@ -32,8 +32,10 @@ bool Pass::divides_spans() const {
   const int heads = context_.kv->shape().kv_heads;
   int64_t tasks = 0;
   for (const Segment& segment : rows_.segments) {
-    const int64_t queries = int64_t{segment.rows} * queries_per_key();
-    tasks += (queries + kTileQueries - 1) / kTileQueries * heads;
+    for (int head = 0; head < heads; ++head) {
+      const int64_t queries = segment.rows * slice().queries_of(head).size();
+      tasks += (queries + kTileQueries - 1) / kTileQueries;
+    }
   }
   constexpr int kTasksPerWorker = 4;
   return tasks % workers() != 0 && tasks < int64_t{kTasksPerWorker} * workers();
@@ -42,7 +44,7 @@ bool Pass::divides_spans() const {
 // With a row a sequence, a row's KV head is a task.
 bool Pass::attends_own_heads() const {
   return std::all_of(rows_.segments.begin(), rows_.segments.end(), decodes) &&
-         queries_per_key() <= kTileQueries && !divides_spans();
+         slice().queries_per_key <= kTileQueries && !divides_spans();
 }
 
 // The spans that the segment's rows see.
@@ -54,17 +56,21 @@ Range Pass::spans_of(int layer, const Segment& segment) const {
 
 template <class Body>
 void Pass::for_each_attention_task(int layer, bool divide, Body body) {
-  const int group = queries_per_key();
+  const int kv_heads = context_.kv->shape().kv_heads;
+  int64_t most = 0;  // queries of a row and KV head
+  for (int i = 0; i < kv_heads; ++i) most = std::max(most, slice().queries_of(i).size());
   int64_t record = 0;
   for (const Segment& segment : rows_.segments) {
     const bool divided = divide && decodes(segment);
     const Range spans = divided ? spans_of(layer, segment) : Range{-1, 0};
-    const int queries = segment.rows * group;
-    for (int first = 0; first < queries; first += kTileQueries) {
-      const int count = std::min(kTileQueries, queries - first);
+    for (int first = 0; first < segment.rows * most; first += kTileQueries) {
       for (int64_t span = spans.begin; span < spans.end; ++span) {
-        for (int kv_head = 0; kv_head < context_.kv->shape().kv_heads; ++kv_head) {
-          const int64_t query = int64_t{kv_head} * group + first;
+        for (int kv_head = 0; kv_head < kv_heads; ++kv_head) {
+          const Range heads = slice().queries_of(kv_head);
+          const int count = static_cast<int>(
+              std::min<int64_t>(kTileQueries, segment.rows * heads.size() - first));
+          if (count <= 0) continue;
+          const int64_t query = heads.begin + first;
           body(AttentionTask{segment, kv_head, first, count, static_cast<int>(span),
                              record + (span - spans.begin) * spec().heads + query});
         }
@@ -88,7 +94,7 @@ void Pass::attend(int layer, const Attention& attention) {
 
 void Pass::attend(int layer, const Attention& attention, const AttentionTask& task) {
   const KvShape& kv = context_.kv->shape();
-  const int group = queries_per_key();
+  const Range heads = slice().queries_of(task.kv_head);
   const float* queries[kTileQueries];
   float* outputs[kTileQueries];
   int starts[kTileQueries];
@@ -96,8 +102,8 @@ void Pass::attend(int layer, const Attention& attention, const AttentionTask& ta
   float sinks[kTileQueries];
   const bool has_sinks = attention.sinks != nullptr && !attention.sinks->empty();
   for (int i = 0; i < task.count; ++i) {
-    const int row = (task.first + i) / group;
-    const int64_t head = int64_t{task.kv_head} * group + (task.first + i) % group;
+    const int row = static_cast<int>((task.first + i) / heads.size());
+    const int64_t head = heads.begin + (task.first + i) % heads.size();
     const int64_t at = (task.segment.first_row + row) * int64_t{spec().heads} + head;
     queries[i] = attention.queries + at * kv.head.key_dim;
     outputs[i] = attention.out + at * kv.head.value_dim;

@@ -9,6 +9,15 @@ namespace {
 // elsewhere (https://huggingface.co/deepseek-ai/DeepSeek-V3, modeling_deepseek.py).
 constexpr float kLatentEpsilon = 1e-6f;
 
+// x += O attention + b
+void multiply_output(Pass& pass, const LayerWeights& w) {
+  const Pass::Branch branch = pass.branch(w.attention_out_norm);
+  pass.multiply(pass.tiles(pass.activations().attention, w.o.columns, {&w.o}),
+                {{.matrix = &w.o, .out = branch.out, .bias = &w.o_bias, .add = branch.add}});
+  pass.barrier();
+  pass.finish(branch, w.attention_out_norm);
+}
+
 }  // namespace
 
 void grouped_query_attention(Pass& pass, const LayerWeights& w, int layer) {
@@ -21,9 +30,7 @@ void grouped_query_attention(Pass& pass, const LayerWeights& w, int layer) {
   if (spec.attention_gate) pass.multiply(h, {{.matrix = &w.gate, .out = a.attention_gate}});
   pass.barrier();
   if (spec.qk_norm_whole) {
-    pass.norm_rows(a.q, w.q_norm);
-    pass.norm_rows(a.k, w.k_norm);
-    pass.barrier();
+    pass.norm_whole(w.q_norm, w.k_norm);
   } else if (spec.qk_norm) {
     pass.norm_heads(w.q_norm, w.k_norm);
   }
@@ -35,14 +42,7 @@ void grouped_query_attention(Pass& pass, const LayerWeights& w, int layer) {
                       .sinks = &w.sinks,
                       .gates = spec.attention_gate ? a.attention_gate : nullptr});
   pass.barrier();
-  const bool normed = !w.attention_out_norm.empty();
-  pass.multiply(
-      pass.tiles(a.attention, w.o.columns, {&w.o}),
-      {{.matrix = &w.o, .out = normed ? a.branch : a.x, .bias = &w.o_bias, .add = !normed}});
-  pass.barrier();
-  if (!normed) return;
-  pass.add_normed(a.x, a.branch, w.attention_out_norm);
-  pass.barrier();
+  multiply_output(pass, w);
 }
 
 namespace {
@@ -111,9 +111,7 @@ void latent_attention(Pass& pass, const LayerWeights& w, int layer) {
   pass.multiply_each(w.latent_to_value, a.latent.mixed, heads * dims.latent_dim, dims.latent_dim,
                      a.attention, heads * dims.value_dim, dims.value_dim);
   pass.barrier();
-  pass.multiply(pass.tiles(a.attention, w.o.columns, {&w.o}),
-                {{.matrix = &w.o, .out = a.x, .add = true}});
-  pass.barrier();
+  multiply_output(pass, w);
 }
 
 }  // namespace hearth::engine

@@ -1,10 +1,12 @@
 #include "engine/models/decoder_model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string>
 #include <utility>
 
+#include "base/limits.h"
 #include "base/units.h"
 #include "engine/models/layers.h"
 #include "engine/models/rope.h"
@@ -23,6 +25,13 @@ Result<void> check_options(const ModelSpec& spec, const LoadOptions& options) {
     return invalid("layers " + std::to_string(shard.layer_begin) + " to " +
                    std::to_string(shard.layer_end) + " are not a part of the model's " +
                    std::to_string(spec.layers));
+  }
+  const auto positive = [](double share) { return share > 0 && std::isfinite(share); };
+  if (shard.slice < 0 || shard.slice >= shard.slices() || shard.slices() > limits::kRanksMax ||
+      !std::all_of(shard.shares.begin(), shard.shares.end(), positive)) {
+    return invalid("slice " + std::to_string(shard.slice) + " of " +
+                   std::to_string(shard.slices()) +
+                   ": slices are counted from 0, and shares are positive numbers");
   }
   if (options.threads < 0 || options.threads > ThreadPool::kThreadsMax) {
     return invalid("a model cannot run on " + std::to_string(options.threads) + " threads");
@@ -91,7 +100,8 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
   const ModelSpec& spec = files.spec();
   HEARTH_RETURN_IF_ERROR(check_options(spec, options));
   HEARTH_TRY(const kernels::Isa* isa, kernels::choose_isa());
-  std::unique_ptr<DecoderModel> model(new DecoderModel(spec, options.shard, isa));
+  const Slice slice = Slice::create(spec, files.column_units(), options.shard);
+  std::unique_ptr<DecoderModel> model(new DecoderModel(spec, options.shard, slice, isa));
 
   const int threads = options.threads > 0 ? options.threads : physical_cores();
   HEARTH_TRY(model->pool_, ThreadPool::create(threads));
@@ -104,12 +114,15 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
     model->local_rope_frequencies_ = rope_frequencies(*spec.local_rope, capacity);
   }
   const kernels::SlabKernels* slabs = slabs_for(*isa, options.precision);
-  HEARTH_TRY(model->activations_, Activations::create(spec, {.threads = threads,
-                                                             .head = model->kv_->shape().head,
-                                                             .kv_tokens = kv_tokens,
-                                                             .slots = options.sequences_max,
-                                                             .slabs = slabs != nullptr}));
-  model->context_ = {.spec = &model->spec_,
+  HEARTH_TRY(model->activations_,
+             Activations::create(model->own_spec_, {.threads = threads,
+                                                    .head = model->kv_->shape().head,
+                                                    .kv_tokens = kv_tokens,
+                                                    .slots = options.sequences_max,
+                                                    .slabs = slabs != nullptr}));
+  model->context_ = {.model = &model->spec_,
+                     .spec = &model->own_spec_,
+                     .slice = &model->slice_,
                      .first_layer = options.shard.layer_begin,
                      .kernels = isa->kernels,
                      .slabs = slabs,
@@ -119,33 +132,34 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
                      .local_rope_frequencies = model->local_rope_frequencies_,
                      .kv = model->kv_.get(),
                      .recurrent = model->recurrent_.get(),
-                     .activations = &model->activations_};
+                     .activations = &model->activations_,
+                     .team_status = &model->team_status_};
   return std::unique_ptr<RankModel>(std::move(model));
 }
 
 Result<void> DecoderModel::load_weights(const ModelFiles& files, const LoadOptions& options,
                                         int64_t kv_tokens) {
-  WeightLoader loader(files, options.quantize);
+  WeightLoader loader(files, slice_, options.quantize);
   HEARTH_RETURN_IF_ERROR(collect_weights(loader, spec_, shard_, weights_));
   tuning_ = tune(options.cache_dir, *pool_, *isa_, loader.encodings());
-  const KvShape shape = kv_shape(spec_, options);
+  const KvShape shape = kv_shape(own_spec_, options);
   const int slots = options.sequences_max;
   const int linear = linear_layers(spec_, shard_);
   const bool slabs = slabs_for(*isa_, options.precision) != nullptr;
   const Needs needs{
       .weights = loader.bytes(),
-      .kv = kv_cache_bytes(spec_, options),
-      .states = spec_.delta ? RecurrentState::bytes_wanted(*spec_.delta, linear, slots) : 0,
-      .activations = Activations::bytes_wanted(spec_, {.threads = threads(),
-                                                       .head = shape.head,
-                                                       .kv_tokens = kv_tokens,
-                                                       .slots = slots,
-                                                       .slabs = slabs})};
+      .kv = kv_cache_bytes(own_spec_, options),
+      .states = spec_.delta ? RecurrentState::bytes_wanted(*own_spec_.delta, linear, slots) : 0,
+      .activations = Activations::bytes_wanted(own_spec_, {.threads = threads(),
+                                                           .head = shape.head,
+                                                           .kv_tokens = kv_tokens,
+                                                           .slots = slots,
+                                                           .slabs = slabs})};
   HEARTH_RETURN_IF_ERROR(check_memory(needs, kv_tokens, slots));
   HEARTH_TRY(KvCache kv, KvCache::create(shape, kv_tokens, slots, kPassRowsMax));
   kv_ = std::make_unique<KvCache>(std::move(kv));
   if (spec_.delta) {
-    HEARTH_TRY(RecurrentState states, RecurrentState::create(*spec_.delta, linear, slots));
+    HEARTH_TRY(RecurrentState states, RecurrentState::create(*own_spec_.delta, linear, slots));
     recurrent_ = std::make_unique<RecurrentState>(std::move(states));
   }
   HEARTH_TRY(weights_.memory, loader.pack(*pool_, options.progress));
@@ -209,7 +223,7 @@ Result<void> DecoderModel::check_step(const StepRows& step, std::span<const floa
   HEARTH_RETURN_IF_ERROR(check_size("hidden_in", hidden_in.size(), first() ? 0 : hidden));
   HEARTH_RETURN_IF_ERROR(check_size("hidden_out", hidden_out.size(), last() ? 0 : hidden));
   const auto logit_rows = last() ? static_cast<int64_t>(step.logit_rows.size()) : 0;
-  HEARTH_RETURN_IF_ERROR(check_size("logits", logits.size(), logit_rows * spec_.vocab));
+  HEARTH_RETURN_IF_ERROR(check_size("logits", logits.size(), logit_rows * slice_.vocab.size()));
   if (first()) {
     HEARTH_RETURN_IF_ERROR(check_size("tokens", step.tokens.size(), rows));
     for (const int32_t token : step.tokens) {
@@ -231,9 +245,23 @@ Result<void> DecoderModel::check_step(const StepRows& step, std::span<const floa
   return {};
 }
 
+Result<void> DecoderModel::join(fabric::Collectives& team) {
+  if (team.size() != slice_.count || team.rank() != slice_.index) {
+    return invalid("slice " + std::to_string(slice_.index) + " of " + std::to_string(slice_.count) +
+                   " is not rank " + std::to_string(team.rank()) + " of a team of " +
+                   std::to_string(team.size()));
+  }
+  context_.team = &team;
+  return {};
+}
+
 Result<void> DecoderModel::forward(const StepRows& step, std::span<const float> hidden_in,
                                    std::span<float> hidden_out, std::span<float> logits) {
   HEARTH_RETURN_IF_ERROR(check_step(step, hidden_in, hidden_out, logits));
+  if (!slice_.alone() && context_.team == nullptr) {
+    return invalid("slice " + std::to_string(slice_.index) + " of " + std::to_string(slice_.count) +
+                   " has not joined the others");
+  }
   HEARTH_RETURN_IF_ERROR(kv_->reserve(step.sequences));
 
   const std::span<const int32_t> logit_rows = last() ? step.logit_rows : std::span<const int32_t>();
@@ -245,7 +273,7 @@ Result<void> DecoderModel::forward(const StepRows& step, std::span<const float> 
     if (first()) io.tokens = step.tokens.subspan(first_row, rows.rows);
     if (!first()) io.hidden_in = hidden_in.data() + first_row * spec_.hidden;
     if (!last()) io.hidden_out = hidden_out.data() + first_row * spec_.hidden;
-    io.logits = logits.data() + next_logit * spec_.vocab;
+    io.logits = logits.data() + next_logit * static_cast<size_t>(slice_.vocab.size());
     for (; next_logit < logit_rows.size(); ++next_logit) {
       const int64_t row = logit_rows[next_logit] - first_row;
       if (row >= rows.rows) break;
@@ -270,7 +298,7 @@ Result<void> DecoderModel::forward(const StepRows& step, std::span<const float> 
     }
   }
   if (rows.rows > 0) run_pass();
-  return {};
+  return team_status_;
 }
 
 void DecoderModel::run(const PassRows& rows, const PassIo& io) {
@@ -283,6 +311,7 @@ void DecoderModel::run(const PassRows& rows, const PassIo& io) {
     }
     pass.prepare_rope();
     pass.barrier();
+    if (first()) pass.all_reduce(activations_.x, int64_t{rows.rows} * spec_.hidden);
 
     for (int i = 0; i < shard_.layers(); ++i) code_.run_layer(pass, weights_.layers[i], i);
 

@@ -23,6 +23,7 @@ class DecoderModel final : public RankModel {
 
   const ModelSpec& spec() const override { return spec_; }
   const Shard& shard() const override { return shard_; }
+  std::span<const int> vocab_cuts() const override { return slice_.vocab_cuts; }
   std::string_view isa() const override { return isa_->name; }
   int threads() const override { return pool_->threads(); }
   int decode_threads() const override {
@@ -35,13 +36,20 @@ class DecoderModel final : public RankModel {
   KvType kv_type() const override { return kv_->shape().type; }
   int sequences_max() const override { return kv_->slots(); }
 
+  Result<void> join(fabric::Collectives& team) override;
   Result<void> forward(const StepRows& step, std::span<const float> hidden_in,
                        std::span<float> hidden_out, std::span<float> logits) override;
   void release(int slot) override;
 
  private:
-  DecoderModel(const ModelSpec& spec, const Shard& shard, const kernels::Isa* isa)
-      : spec_(spec), shard_(shard), isa_(isa), code_(code_of(spec.architecture)) {}
+  DecoderModel(const ModelSpec& spec, const Shard& shard, const Slice& slice,
+               const kernels::Isa* isa)
+      : spec_(spec),
+        shard_(shard),
+        slice_(slice),
+        own_spec_(spec_of(slice, spec)),
+        isa_(isa),
+        code_(code_of(spec.architecture)) {}
 
   bool first() const { return shard_.first(); }
   bool last() const { return shard_.last(spec_.layers); }
@@ -63,6 +71,8 @@ class DecoderModel final : public RankModel {
 
   const ModelSpec spec_;
   const Shard shard_;
+  const Slice slice_;
+  const ModelSpec own_spec_;
   const kernels::Isa* const isa_;
   const ArchitectureCode& code_;
   Weights weights_;
@@ -72,6 +82,7 @@ class DecoderModel final : public RankModel {
   std::unique_ptr<RecurrentState> recurrent_;  // of models with linear layers
   Activations activations_;
   Tuning tuning_;
+  Result<void> team_status_;
   PassContext context_;
   std::unique_ptr<ThreadPool> pool_;  // last: its threads use all of the above
 };

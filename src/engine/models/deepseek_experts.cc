@@ -40,7 +40,7 @@ Result<void> load_deepseek_feed_forward(WeightLoader& loader, const ModelSpec& s
                                         LayerWeights& w) {
   const std::string prefix = layer_prefix(layer) + "mlp.";
   if (!spec.sparse(layer)) {
-    return load_feed_forward(loader, prefix, spec.hidden, spec.ffn, w.ffn);
+    return load_feed_forward(loader, prefix, spec, w.ffn);
   }
   const MoeSpec& moe = *spec.moe;
   MixtureWeights& m = w.mixture;
@@ -50,8 +50,7 @@ Result<void> load_deepseek_feed_forward(WeightLoader& loader, const ModelSpec& s
       loader.vector(prefix + "gate.e_score_correction_bias", moe.experts, &m.choice_bias));
   HEARTH_RETURN_IF_ERROR(load_experts(loader, prefix + "experts.", spec, m));
   if (moe.shared_ffn == 0) return {};
-  return load_feed_forward(loader, prefix + "shared_experts.", spec.hidden, moe.shared_ffn,
-                           m.shared);
+  return load_shared_experts(loader, prefix + "shared_experts.", spec, m.shared);
 }
 
 }  // namespace hearth::engine

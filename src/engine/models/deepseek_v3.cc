@@ -123,12 +123,13 @@ Result<void> load_heads(WeightLoader& loader, const ModelSpec& spec, const std::
   const int64_t heads = spec.heads;
   const int64_t both = int64_t{dims.nope_dim} + dims.value_dim;
   const HalfNames* halves = find_halves(loader, prefix);
+  const Range own = loader.slice().heads;
   std::vector<PackedMatrix>& all_keys = halves != nullptr ? w.keys_to_latent : w.latent_to_keys;
-  all_keys.resize(heads);
-  w.latent_to_value.resize(heads);
-  for (int64_t h = 0; h < heads; ++h) {
-    PackedMatrix* keys = &all_keys[h];
-    PackedMatrix* values = &w.latent_to_value[h];
+  all_keys.resize(own.size());
+  w.latent_to_value.resize(own.size());
+  for (int64_t h = own.begin; h < own.end; ++h) {
+    PackedMatrix* keys = &all_keys[h - own.begin];
+    PackedMatrix* values = &w.latent_to_value[h - own.begin];
     if (halves != nullptr) {
       HEARTH_RETURN_IF_ERROR(
           loader.part(prefix + halves->keys, heads * dims.latent_dim, dims.nope_dim,
@@ -153,22 +154,23 @@ Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, 
   const LatentAttentionSpec& dims = *spec.latent;
   const int64_t query = int64_t{spec.heads} * spec.head_dim;
   HEARTH_RETURN_IF_ERROR(load_norms(loader, spec, layer, w));
+  const Choice own = rows_of(loader.slice().heads, spec.head_dim);
   if (dims.query_rank == 0) {
-    HEARTH_RETURN_IF_ERROR(loader.matrix(prefix + "q_proj.weight", query, spec.hidden, &w.q));
+    HEARTH_RETURN_IF_ERROR(loader.part(prefix + "q_proj.weight", query, spec.hidden, own, &w.q));
   } else {
     HEARTH_RETURN_IF_ERROR(
         loader.matrix(prefix + "q_a_proj.weight", dims.query_rank, spec.hidden, &w.q_down));
     HEARTH_RETURN_IF_ERROR(
         loader.norm(prefix + "q_a_layernorm.weight", dims.query_rank, &w.q_down_norm));
-    HEARTH_RETURN_IF_ERROR(loader.matrix(prefix + "q_b_proj.weight", query, dims.query_rank, &w.q));
+    HEARTH_RETURN_IF_ERROR(
+        loader.part(prefix + "q_b_proj.weight", query, dims.query_rank, own, &w.q));
   }
   HEARTH_RETURN_IF_ERROR(loader.matrix(prefix + "kv_a_proj_with_mqa.weight",
                                        dims.latent_dim + dims.rotary_dim, spec.hidden, &w.kv_down));
   HEARTH_RETURN_IF_ERROR(
       loader.norm(prefix + "kv_a_layernorm.weight", dims.latent_dim, &w.latent_norm));
   HEARTH_RETURN_IF_ERROR(load_heads(loader, spec, prefix, w));
-  HEARTH_RETURN_IF_ERROR(loader.matrix(prefix + "o_proj.weight", spec.hidden,
-                                       int64_t{spec.heads} * dims.value_dim, &w.o));
+  HEARTH_RETURN_IF_ERROR(load_attention_output(loader, prefix + "o_proj.weight", spec, w));
   return load_deepseek_feed_forward(loader, spec, layer, w);
 }
 

@@ -94,7 +94,7 @@ void run_head(Pass& pass, const DeltaNetWeights& w, int linear_layer, const Segm
   if (segment.position == 0) std::fill_n(state, int64_t{spec.key_dim} * spec.value_dim, 0.0f);
   float* out = pass.own().staging;
   for (int64_t row = segment.first_row; row < segment.first_row + segment.rows; ++row) {
-    const int64_t key = row * spec.keys() + int64_t{spec.key_head(head)} * spec.key_dim;
+    const int64_t key = row * spec.keys() + pass.key_head(head) * spec.key_dim;
     const int64_t value = row * spec.values() + int64_t{head} * spec.value_dim;
     const int64_t scalar = row * spec.value_heads + head;
     const float time = softplus(a.a[scalar] + w.decay_offset[head]);
@@ -138,9 +138,11 @@ void gated_delta_net(Pass& pass, const LayerWeights& layer_weights, int layer) {
     }
   }
   pass.barrier();
+  const Pass::Branch branch = pass.branch(layer_weights.attention_out_norm);
   pass.multiply(pass.tiles(a.z, spec.values(), {&w.out}),
-                {{.matrix = &w.out, .out = activations.x, .add = true}});
+                {{.matrix = &w.out, .out = branch.out, .add = branch.add}});
   pass.barrier();
+  pass.finish(branch, layer_weights.attention_out_norm);
 }
 
 }  // namespace hearth::engine

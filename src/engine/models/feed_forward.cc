@@ -8,7 +8,7 @@ using kernels::kBlockRows;
 
 void gated_product(Pass& pass, const Tiles& h, const FeedForwardWeights& w, float* out, bool add) {
   Activations& a = pass.activations();
-  const int64_t width = w.gate.rows;
+  const int64_t width = w.width();
   // The same columns of both products fall to the same worker, so it can combine them at once.
   pass.deal(w.gate.blocks(), [&](Range blocks) {
     pass.multiply_blocks(h, w.gate, blocks, a.gate, width);
@@ -23,14 +23,11 @@ void gated_product(Pass& pass, const Tiles& h, const FeedForwardWeights& w, floa
 }
 
 void feed_forward(Pass& pass, const LayerWeights& w) {
-  Activations& a = pass.activations();
-  const bool normed = !w.ffn_out_norm.empty();
-  const Tiles h =
-      pass.normed_tiles(a.x, w.ffn_norm, pass.spec().norm_epsilon, {&w.ffn.gate, &w.ffn.up});
-  gated_product(pass, h, w.ffn, normed ? a.branch : a.x, !normed);
-  if (!normed) return;
-  pass.add_normed(a.x, a.branch, w.ffn_out_norm);
-  pass.barrier();
+  const Tiles h = pass.normed_tiles(pass.activations().x, w.ffn_norm, pass.spec().norm_epsilon,
+                                    {&w.ffn.gate, &w.ffn.up});
+  const Pass::Branch branch = pass.branch(w.ffn_out_norm);
+  gated_product(pass, h, w.ffn, branch.out, branch.add);
+  pass.finish(branch, w.ffn_out_norm);
 }
 
 void feed_forward_or_mixture(Pass& pass, const LayerWeights& w) {

@@ -87,7 +87,7 @@ Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, 
   HEARTH_RETURN_IF_ERROR(norm("pre_feedforward_layernorm", &w.ffn_norm));
   HEARTH_RETURN_IF_ERROR(norm("post_feedforward_layernorm", &w.ffn_out_norm));
   HEARTH_RETURN_IF_ERROR(load_attention(loader, spec, layer, w));
-  return load_feed_forward(loader, prefix + "mlp.", spec.hidden, spec.ffn, w.ffn);
+  return load_feed_forward(loader, prefix + "mlp.", spec, w.ffn);
 }
 
 void run_layer(Pass& pass, const LayerWeights& w, int layer) {

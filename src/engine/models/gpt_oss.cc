@@ -63,6 +63,13 @@ std::vector<float> every_second(const std::vector<float>& numbers, size_t first)
   return half;
 }
 
+// Added by one rank for all.
+Result<void> load_down_bias(WeightLoader& loader, const std::string& name, const ModelSpec& spec,
+                            MixtureWeights& w) {
+  if (!loader.slice().first()) return {};
+  return loader.rows(name, spec.moe->experts, spec.hidden, &w.down_bias);
+}
+
 // The experts as Hugging Face's files hold them: gate and up in one tensor, row by row in turns.
 // Unquantised files hold every matrix transposed.
 Result<void> load_fused_experts(WeightLoader& loader, const std::string& prefix,
@@ -75,39 +82,45 @@ Result<void> load_fused_experts(WeightLoader& loader, const std::string& prefix,
   HEARTH_TRY(const bool quantised, loader.quantised(gate_up));
   for (int64_t e = 0; e < moe.experts; ++e) {
     FeedForwardWeights& expert = w.experts[e];
+    const Range own = loader.slice().experts[e];
     const auto half = [&](int64_t first, PackedMatrix* out) {
+      Choice columns{.first = first + 2 * own.begin, .count = own.size(), .step = 2};
       if (quantised) {
-        return loader.part(gate_up, moe.experts * 2 * ffn, hidden,
-                           {.first = e * 2 * ffn + first, .count = ffn, .step = 2}, out);
+        columns.first += e * 2 * ffn;
+        return loader.part(gate_up, moe.experts * 2 * ffn, hidden, columns, out);
       }
       return loader.transposed(gate_up, moe.experts * hidden, 2 * ffn,
-                               {.first = e * hidden, .count = hidden},
-                               {.first = first, .count = ffn, .step = 2}, out);
+                               {.first = e * hidden, .count = hidden}, columns, out);
     };
     HEARTH_RETURN_IF_ERROR(half(0, &expert.gate));
     HEARTH_RETURN_IF_ERROR(half(1, &expert.up));
-    HEARTH_RETURN_IF_ERROR(quantised
-                               ? loader.part(down, moe.experts * hidden, ffn,
-                                             {.first = e * hidden, .count = hidden}, &expert.down)
-                               : loader.transposed(down, moe.experts * ffn, hidden,
-                                                   {.first = e * ffn, .count = ffn},
-                                                   {.count = hidden}, &expert.down));
+    const Choice outputs{.first = e * hidden, .count = hidden};
+    HEARTH_RETURN_IF_ERROR(quantised ? loader.joint(Joint::kExperts, down, moe.experts * hidden,
+                                                    ffn, outputs, own, &expert.down)
+                                     : loader.transposed(down, moe.experts * ffn, hidden,
+                                                         rows_of(own, 1, e * ffn),
+                                                         {.count = hidden}, &expert.down));
   }
   std::vector<float> both;
   HEARTH_RETURN_IF_ERROR(loader.rows(gate_up + "_bias", moe.experts, 2 * ffn, &both));
-  w.gate_bias = every_second(both, 0);
-  w.up_bias = every_second(both, 1);
-  return loader.rows(down + "_bias", moe.experts, hidden, &w.down_bias);
+  w.gate_bias = own_columns(every_second(both, 0), spec, loader.slice());
+  w.up_bias = own_columns(every_second(both, 1), spec, loader.slice());
+  return load_down_bias(loader, down + "_bias", spec, w);
 }
 
 Result<void> load_split_experts(WeightLoader& loader, const std::string& prefix,
                                 const ModelSpec& spec, MixtureWeights& w) {
   const MoeSpec& moe = *spec.moe;
   HEARTH_RETURN_IF_ERROR(load_experts(loader, prefix, spec, w));
-  HEARTH_RETURN_IF_ERROR(
-      loader.rows(prefix + "gate_proj.bias", moe.experts, moe.ffn, &w.gate_bias));
-  HEARTH_RETURN_IF_ERROR(loader.rows(prefix + "up_proj.bias", moe.experts, moe.ffn, &w.up_bias));
-  return loader.rows(prefix + "down_proj.bias", moe.experts, spec.hidden, &w.down_bias);
+  const auto bias = [&](const char* name, std::vector<float>* out) -> Result<void> {
+    std::vector<float> all;
+    HEARTH_RETURN_IF_ERROR(loader.rows(prefix + name, moe.experts, moe.ffn, &all));
+    *out = own_columns(all, spec, loader.slice());
+    return {};
+  };
+  HEARTH_RETURN_IF_ERROR(bias("gate_proj.bias", &w.gate_bias));
+  HEARTH_RETURN_IF_ERROR(bias("up_proj.bias", &w.up_bias));
+  return load_down_bias(loader, prefix + "down_proj.bias", spec, w);
 }
 
 Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, LayerWeights& w) {
@@ -116,7 +129,8 @@ Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, 
   MixtureWeights& m = w.mixture;
   HEARTH_RETURN_IF_ERROR(load_norms(loader, spec, layer, w));
   HEARTH_RETURN_IF_ERROR(load_attention(loader, spec, layer, w));
-  HEARTH_RETURN_IF_ERROR(loader.vector(prefix + "self_attn.sinks", spec.heads, &w.sinks));
+  HEARTH_RETURN_IF_ERROR(
+      loader.vector_part(prefix + "self_attn.sinks", spec.heads, loader.slice().heads, &w.sinks));
   HEARTH_RETURN_IF_ERROR(
       loader.matrix(prefix + "mlp.router.weight", experts, spec.hidden, &m.router));
   HEARTH_RETURN_IF_ERROR(loader.vector(prefix + "mlp.router.bias", experts, &m.router_bias));

@@ -116,26 +116,26 @@ void sort_by_expert(Pass& pass) {
 
 // Calls body(expert, blocks) for this worker's parts of all experts' blocks, each weighed by the
 // tiles of rows that it multiplies.
-template <class Body>
-void for_each_share(Pass& pass, int64_t blocks_per_expert, Body body) {
+template <class BlocksOf, class Body>
+void for_each_share(Pass& pass, BlocksOf blocks_of, Body body) {
   const MoeSpec& moe = *pass.spec().moe;
   const int32_t* begins = pass.own().begins;
   const auto weight = [&](int e) {
     return (int64_t{begins[e + 1]} - begins[e] + kTileRows - 1) / kTileRows;
   };
   int64_t total = 0;
-  for (int e = 0; e < moe.experts; ++e) total += weight(e) * blocks_per_expert;
+  for (int e = 0; e < moe.experts; ++e) total += weight(e) * blocks_of(e);
   pass.deal(total, [&](Range range) {
     int64_t first = 0;
     for (int e = 0; e < moe.experts; ++e) {
       const int64_t unit = weight(e);
       if (unit == 0) continue;
       const auto block_at = [&](int64_t at) {  // the first block that starts at `at` or later
-        return std::clamp<int64_t>((at - first + unit - 1) / unit, 0, blocks_per_expert);
+        return std::clamp<int64_t>((at - first + unit - 1) / unit, 0, blocks_of(e));
       };
       const Range blocks{block_at(range.begin), block_at(range.end)};
       if (blocks.begin < blocks.end) body(e, blocks);
-      first += unit * blocks_per_expert;
+      first += unit * blocks_of(e);
     }
   });
 }
@@ -156,31 +156,40 @@ const float* bias_of(const std::vector<float>& biases, int64_t expert, int64_t w
 void expand(Pass& pass, const MixtureWeights& m) {
   Activations::Mixture& a = pass.activations().mixture;
   const int64_t hidden = pass.spec().hidden;
-  const int64_t width = pass.spec().moe->ffn;
-  for_each_share(pass, m.experts[0].gate.blocks(), [&](int e, Range blocks) {
+  const int64_t widest = pass.spec().moe->ffn;
+  const auto blocks_of = [&](int e) { return m.experts[e].gate.blocks(); };
+  for_each_share(pass, blocks_of, [&](int e, Range blocks) {
     const FeedForwardWeights& w = m.experts[e];
+    const int64_t width = w.width();
     for_each_chunk(pass.own(), e, [&](int64_t first, int count) {
       const RowsView x{a.normed, hidden, hidden, pass.own().order + first};
       const Tiles tiles = pass.own_tiles(x, count, {&w.gate, &w.up});
-      float* gate = a.gate + first * width;
-      float* up = a.up + first * width;
-      pass.multiply_blocks(tiles, w.gate, blocks, gate, width, bias_of(m.gate_bias, e, width));
-      pass.multiply_blocks(tiles, w.up, blocks, up, width, bias_of(m.up_bias, e, width));
+      float* gate = a.gate + first * widest;
+      float* up = a.up + first * widest;
+      pass.multiply_blocks(tiles, w.gate, blocks, gate, width, bias_of(m.gate_bias, e, widest));
+      pass.multiply_blocks(tiles, w.up, blocks, up, width, bias_of(m.up_bias, e, widest));
       pass.activate(gate, up, count, width, blocks.begin * kBlockRows,
                     std::min(blocks.end * kBlockRows, width));
     });
   });
 }
 
+// Whether this rank has something to give of an expert.
+bool gives(const MixtureWeights& m, int expert) {
+  return m.experts[expert].width() > 0 || !m.down_bias.empty();
+}
+
 // out = down gate, rows sorted by expert.
 void contract(Pass& pass, const MixtureWeights& m) {
   Activations::Mixture& a = pass.activations().mixture;
   const int64_t hidden = pass.spec().hidden;
-  const int64_t width = pass.spec().moe->ffn;
-  for_each_share(pass, m.experts[0].down.blocks(), [&](int e, Range blocks) {
+  const int64_t widest = pass.spec().moe->ffn;
+  const auto blocks_of = [&](int e) { return gives(m, e) ? m.experts[e].down.blocks() : 0; };
+  for_each_share(pass, blocks_of, [&](int e, Range blocks) {
     const PackedMatrix& down = m.experts[e].down;
     for_each_chunk(pass.own(), e, [&](int64_t first, int count) {
-      const Tiles tiles = pass.own_tiles({a.gate + first * width, width, width}, count, {&down});
+      const RowsView gate{a.gate + first * widest, down.columns, down.columns};
+      const Tiles tiles = pass.own_tiles(gate, count, {&down});
       pass.multiply_blocks(tiles, down, blocks, a.out + first * hidden, hidden,
                            bias_of(m.down_bias, e, hidden));
     });
@@ -192,21 +201,23 @@ void add_scaled(float* x, float weight, const float* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] += weight * y[i];
 }
 
-void combine(Pass& pass) {
+void combine(Pass& pass, const MixtureWeights& m, const Pass::Branch& branch) {
   const MoeSpec& moe = *pass.spec().moe;
   const int64_t hidden = pass.spec().hidden;
   Activations& a = pass.activations();
   const Range range = pass.part(pass.rows());
   for (int64_t r = range.begin; r < range.end; ++r) {
+    float* out = branch.out + r * hidden;
+    if (!branch.add) std::fill_n(out, hidden, 0.0f);
     for (int64_t i = r * moe.used; i < (r + 1) * moe.used; ++i) {
-      add_scaled(a.x + r * hidden, a.mixture.weights[i],
-                 a.mixture.out + pass.own().places[i] * hidden, hidden);
+      if (!gives(m, a.mixture.chosen[i])) continue;
+      add_scaled(out, a.mixture.weights[i], a.mixture.out + pass.own().places[i] * hidden, hidden);
     }
   }
 }
 
 // The shared experts of normed rows, weighted by a sigmoid where the model has a gate for them.
-void add_shared(Pass& pass, const MixtureWeights& m) {
+void add_shared(Pass& pass, const MixtureWeights& m, float* out) {
   Activations& a = pass.activations();
   const int64_t hidden = pass.spec().hidden;
   const FeedForwardWeights& w = m.shared;
@@ -214,12 +225,13 @@ void add_shared(Pass& pass, const MixtureWeights& m) {
   const PackedMatrix& last = weighted ? m.shared_gate : w.up;
   const Tiles h = pass.tiles(a.mixture.normed, hidden, {&w.gate, &w.up, &last});
   if (weighted) pass.multiply(h, {{.matrix = &m.shared_gate, .out = a.mixture.shared_weight}});
-  gated_product(pass, h, w, weighted ? a.branch : a.x, !weighted);
+  // Of what the other experts gave, all has been added.
+  gated_product(pass, h, w, weighted ? a.mixture.out : out, !weighted);
   if (!weighted) return;
   const Range range = pass.part(pass.rows());
   for (int64_t r = range.begin; r < range.end; ++r) {
     const float weight = 1 / (1 + std::exp(-a.mixture.shared_weight[r]));
-    add_scaled(a.x + r * hidden, weight, a.branch + r * hidden, hidden);
+    add_scaled(out + r * hidden, weight, a.mixture.out + r * hidden, hidden);
   }
 }
 
@@ -232,12 +244,14 @@ void mixture_of_experts(Pass& pass, const LayerWeights& w) {
   pass.barrier();
   contract(pass, w.mixture);
   pass.barrier();
-  combine(pass);
-  if (w.mixture.shared.gate.rows > 0) {
+  const Pass::Branch branch = pass.branch(w.ffn_out_norm);
+  combine(pass, w.mixture, branch);
+  if (w.mixture.shared.down.rows > 0) {
     pass.barrier();
-    add_shared(pass, w.mixture);
+    add_shared(pass, w.mixture, branch.out);
   }
   pass.barrier();
+  pass.finish(branch, w.ffn_out_norm);
 }
 
 }  // namespace hearth::engine

@@ -15,11 +15,24 @@ using kernels::kQuadBytes;
 using kernels::kTileRows;
 using kernels::round_up;
 
+void Pass::all_reduce(float* data, int64_t count) {
+  if (slice().alone()) return;
+  if (worker() == 0 && context_.team_status->ok()) {
+    *context_.team_status = context_.team->all_reduce({data, static_cast<size_t>(count)});
+  }
+  barrier();
+}
+
 void Pass::embed(const PackedMatrix& embedding, std::span<const int32_t> tokens) {
   const Range range = part(rows());
   for (int64_t r = range.begin; r < range.end; ++r) {
     float* x = activations().x + r * spec().hidden;
-    unpack_row(embedding, tokens[r], x);
+    const int64_t row = tokens[r] - slice().vocab.begin;
+    if (row < 0 || row >= embedding.rows) {
+      std::fill_n(x, spec().hidden, 0.0f);
+      continue;
+    }
+    unpack_row(embedding, row, x);
     if (spec().embedding_scale == 1.0f) continue;
     for (int i = 0; i < spec().hidden; ++i) x[i] *= spec().embedding_scale;
   }
@@ -104,6 +117,7 @@ void Pass::fill_tile(const float* tile_rows, int m, int64_t columns, const Forms
 // each prepares some for all.
 Tiles Pass::make_tiles(const TilePlan& plan) {
   const bool shared = plan.rows > kTileRows;
+  if (plan.columns == 0) return {.rows = plan.rows};  // an empty slice's
   const int64_t tile_count = (plan.rows + kTileRows - 1) / kTileRows;
   const Range range = shared ? part(tile_count) : Range{0, tile_count};
   const Tiles tiles{shared ? activations().shared : own().tile, plan.rows,
@@ -147,6 +161,7 @@ Tiles Pass::tiles(const float* x, int64_t columns,
 
 Tiles Pass::own_tiles(const RowsView& x, int row_count,
                       std::initializer_list<const PackedMatrix*> matrices) {
+  if (x.columns == 0) return {.rows = row_count};
   const Forms forms = forms_for(matrices, row_count);
   const Tiles tiles{own().tile, row_count, round_up(x.columns, kGroup)};
   for (int first = 0; first < row_count; first += kTileRows) {
@@ -183,6 +198,21 @@ void Pass::multiply(const Tiles& tiles, std::initializer_list<Product> products)
 void Pass::multiply_blocks(const Tiles& tiles, const PackedMatrix& matrix, Range blocks, float* out,
                            int64_t out_stride, const float* bias, bool add) {
   if (blocks.begin >= blocks.end) return;
+  const int64_t column = blocks.begin * kBlockRows;
+  const int64_t count = std::min(blocks.end * kBlockRows, matrix.rows) - column;
+  if (matrix.columns > 0) {
+    run_kernel(tiles, matrix, blocks, out, out_stride, add);
+  } else if (!add) {  // an empty slice's
+    for (int r = 0; r < tiles.rows; ++r) std::fill_n(out + r * out_stride + column, count, 0.0f);
+  }
+  if (bias == nullptr) return;
+  for (int r = 0; r < tiles.rows; ++r) {
+    kernels().add(out + r * out_stride + column, bias + column, count);
+  }
+}
+
+void Pass::run_kernel(const Tiles& tiles, const PackedMatrix& matrix, Range blocks, float* out,
+                      int64_t out_stride, bool add) {
   const auto encoding = static_cast<int>(matrix.encoding);
   const Forms form = form_for(matrix, tiles.rows);
   const auto matmul = form.slabs       ? context_.slabs->matmul[encoding]
@@ -206,12 +236,6 @@ void Pass::multiply_blocks(const Tiles& tiles, const PackedMatrix& matrix, Range
           .add = add,
           .panel_rows = context_.tuning->panel_rows[encoding],
           .panel = own().panel});
-  if (bias == nullptr) return;
-  const int64_t column = blocks.begin * kBlockRows;
-  const int64_t count = std::min(blocks.end * kBlockRows, matrix.rows) - column;
-  for (int r = 0; r < tiles.rows; ++r) {
-    kernels().add(out + r * out_stride + column, bias + column, count);
-  }
 }
 
 void Pass::multiply_each(std::span<const PackedMatrix> matrices, const float* in, int64_t in_stride,
@@ -249,13 +273,25 @@ void Pass::multiply_each_transposed(std::span<const PackedMatrix> matrices, cons
   }
 }
 
-void Pass::add_normed(float* x, const float* y, const std::vector<float>& weight) {
-  const auto width = static_cast<int64_t>(weight.size());
+Pass::Branch Pass::branch(const std::vector<float>& out_norm) {
+  const bool direct = slice().alone() && out_norm.empty();
+  return direct ? Branch{activations().x, true} : Branch{activations().branch, false};
+}
+
+void Pass::finish(const Branch& branch, const std::vector<float>& out_norm) {
+  if (branch.add) return;
+  const int64_t width = spec().hidden;
+  all_reduce(branch.out, rows() * width);
   const Range range = part(rows());
   for (int64_t r = range.begin; r < range.end; ++r) {
-    kernels().rms_norm(y + r * width, weight.data(), width, spec().norm_epsilon, own().staging);
-    kernels().add(x + r * width, own().staging, width);
+    const float* y = branch.out + r * width;
+    if (!out_norm.empty()) {
+      kernels().rms_norm(y, out_norm.data(), width, spec().norm_epsilon, own().staging);
+      y = own().staging;
+    }
+    kernels().add(activations().x + r * width, y, width);
   }
+  barrier();
 }
 
 // Dealt out as attention's tasks are.
@@ -269,24 +305,63 @@ void Pass::for_each_head_group(Body body) {
 
 void Pass::norm_heads(const std::vector<float>& q_norm, const std::vector<float>& k_norm) {
   const int d = spec().head_dim;
-  const int group = spec().heads / spec().kv_heads;
   const auto norm = [&](float* head, const std::vector<float>& weight) {
     kernels().rms_norm(head, weight.data(), d, spec().norm_epsilon, head);
   };
   for_each_head_group([&](int64_t row, int kv_head) {
     norm(activations().k + (row * spec().kv_heads + kv_head) * d, k_norm);
-    float* q = activations().q + (row * spec().heads + int64_t{kv_head} * group) * d;
-    for (int h = 0; h < group; ++h) norm(q + int64_t{h} * d, q_norm);
+    float* q = activations().q + row * spec().heads * d;
+    const Range queries = slice().queries_of(kv_head);
+    for (int64_t h = queries.begin; h < queries.end; ++h) norm(q + h * d, q_norm);
   });
 }
 
-void Pass::norm_rows(float* x, const std::vector<float>& weight) {
-  const auto width = static_cast<int64_t>(weight.size());
+namespace {
+
+// In an order that does not depend on the machine.
+float sum_of_squares(const float* x, int64_t n) {
+  constexpr int kLanes = 16;
+  float sums[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) sums[lane] += x[i + lane] * x[i + lane];
+  }
+  for (; i < n; ++i) sums[i % kLanes] += x[i] * x[i];
+  float sum = 0;
+  for (const float lane : sums) sum += lane;
+  return sum;
+}
+
+void scale_by(float* x, const std::vector<float>& weight, float scale) {
+  for (size_t i = 0; i < weight.size(); ++i) x[i] *= scale * weight[i];
+}
+
+}  // namespace
+
+void Pass::norm_whole(const std::vector<float>& q_norm, const std::vector<float>& k_norm) {
+  Activations& a = activations();
+  const int64_t d = spec().head_dim;
+  const auto queries = static_cast<int64_t>(q_norm.size());
+  const auto keys = static_cast<int64_t>(k_norm.size());
   const Range range = part(rows());
   for (int64_t r = range.begin; r < range.end; ++r) {
-    float* row = x + r * width;
-    kernels().rms_norm(row, weight.data(), width, spec().norm_epsilon, row);
+    float* squares = a.squares + 2 * r;
+    squares[0] = sum_of_squares(a.q + r * queries, queries);
+    squares[1] = 0;
+    for (int head = 0; head < spec().kv_heads; ++head) {
+      if (slice().owns(head)) squares[1] += sum_of_squares(a.k + r * keys + head * d, d);
+    }
   }
+  barrier();
+  all_reduce(a.squares, int64_t{2} * rows());
+  const auto scale = [&](float squares, int heads) {
+    return 1 / std::sqrt(squares / static_cast<float>(heads * d) + spec().norm_epsilon);
+  };
+  for (int64_t r = range.begin; r < range.end; ++r) {
+    scale_by(a.q + r * queries, q_norm, scale(a.squares[2 * r], context_.model->heads));
+    scale_by(a.k + r * keys, k_norm, scale(a.squares[2 * r + 1], context_.model->kv_heads));
+  }
+  barrier();
 }
 
 int Pass::linear_index(int layer) const {
@@ -306,11 +381,11 @@ void Pass::rotate(int64_t row, int layer, float* x) {
 
 void Pass::rotate_heads(int layer) {
   const int64_t d = spec().head_dim;
-  const int group = spec().heads / spec().kv_heads;
   for_each_head_group([&](int64_t row, int kv_head) {
     rotate(row, layer, activations().k + (row * spec().kv_heads + kv_head) * d);
-    float* q = activations().q + (row * spec().heads + int64_t{kv_head} * group) * d;
-    for (int h = 0; h < group; ++h) rotate(row, layer, q + h * d);
+    float* q = activations().q + row * spec().heads * d;
+    const Range queries = slice().queries_of(kv_head);
+    for (int64_t h = queries.begin; h < queries.end; ++h) rotate(row, layer, q + h * d);
   });
 }
 

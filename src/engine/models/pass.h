@@ -15,12 +15,15 @@
 #include "engine/models/weights.h"
 #include "engine/rank_model.h"
 #include "engine/tensor/thread_pool.h"
+#include "fabric/collectives.h"
 
 namespace hearth::engine {
 
 // What a pass computes with.
 struct PassContext {
-  const ModelSpec* spec = nullptr;
+  const ModelSpec* model = nullptr;
+  const ModelSpec* spec = nullptr;  // of the slice (spec_of)
+  const Slice* slice = nullptr;
   int first_layer = 0;  // of the shard, in the model
   const kernels::Kernels* kernels = nullptr;
   const kernels::SlabKernels* slabs = nullptr;  // where there are some
@@ -31,6 +34,10 @@ struct PassContext {
   KvCache* kv = nullptr;
   const RecurrentState* recurrent = nullptr;  // of models with linear layers
   Activations* activations = nullptr;
+  // Of slices: those who hold the others, and the first error of a sum over them, after which none
+  // is made.
+  fabric::Collectives* team = nullptr;
+  Result<void>* team_status = nullptr;
 };
 
 // Rows of one sequence in a pass.
@@ -94,12 +101,18 @@ class Pass {
       : context_(context), rows_(rows), worker_(worker) {}
 
   const ModelSpec& spec() const { return *context_.spec; }
+  const Slice& slice() const { return *context_.slice; }
   const kernels::Kernels& kernels() const { return *context_.kernels; }
   Activations& activations() { return *context_.activations; }
   Activations::Private& own() { return activations().threads[worker_.index()]; }
   int rows() const { return rows_.rows; }
   const std::vector<Segment>& segments() const { return rows_.segments; }
   const RecurrentState& recurrent() const { return *context_.recurrent; }
+  // Of the slice's key heads, that of one of its value heads.
+  int64_t key_head(int value_head) const {
+    const auto number = static_cast<int>(slice().value_heads.begin) + value_head;
+    return context_.model->delta->key_head(number) - slice().key_heads.begin;
+  }
   // A linear layer's number among the shard's linear layers.
   int linear_index(int layer) const;
   // This worker's part of [0, total), and of all.
@@ -113,7 +126,10 @@ class Pass {
   int worker() const { return worker_.index(); }
   void barrier() { worker_.barrier(); }
 
-  // Rows of the embedding into x.
+  // Sums `count` numbers over the team. REQUIRES: a barrier before it. Ends with one.
+  void all_reduce(float* data, int64_t count);
+
+  // Rows of the embedding into x; zeros for those that are other ranks'.
   void embed(const PackedMatrix& embedding, std::span<const int32_t> tokens);
   // Copies [rows, columns] numbers.
   void copy(const float* from, float* to, int64_t columns);
@@ -145,11 +161,19 @@ class Pass {
                                 int64_t in_stride, int64_t in_step, float* out, int64_t out_stride,
                                 int64_t out_step);
 
-  // x[r] += RMSNorm(y[r]), rows of the residual stream's width.
-  void add_normed(float* x, const float* y, const std::vector<float>& weight);
+  // What a half of a layer adds to the residual stream: `out` (+)= it, then finish(). That is x
+  // itself, if nothing is left to be done with it; else a place where other ranks' parts are added,
+  // and which is normed if there is an `out_norm`, before it comes to x.
+  struct Branch {
+    float* out = nullptr;
+    bool add = false;  // to what `out` holds
+  };
+  Branch branch(const std::vector<float>& out_norm);
+  // REQUIRES: a barrier before it. Ends with one, unless `branch` is x.
+  void finish(const Branch& branch, const std::vector<float>& out_norm);
 
-  // RMSNorm of rows, in place.
-  void norm_rows(float* x, const std::vector<float>& weight);
+  // RMSNorm of Q's and K's rows over all heads of the model, in place. Ends with a barrier.
+  void norm_whole(const std::vector<float>& q_norm, const std::vector<float>& k_norm);
   // Norms, rotates and stores one head group (a KV head and the query heads that read it) at a
   // time; all three give a worker the same groups.
   void norm_heads(const std::vector<float>& q_norm, const std::vector<float>& k_norm);
@@ -178,6 +202,8 @@ class Pass {
   Forms forms_for(std::initializer_list<const PackedMatrix*> matrices, int rows) const;
   void fill_tile(const float* rows, int m, int64_t columns, const Forms& forms, const Tiles& tiles,
                  int first_row);
+  void run_kernel(const Tiles& tiles, const PackedMatrix& matrix, Range blocks, float* out,
+                  int64_t out_stride, bool add);
   struct AttentionTask;
   bool divides_spans() const;
   Range spans_of(int layer, const Segment& segment) const;
@@ -186,7 +212,6 @@ class Pass {
   void attend(int layer, const Attention& attention, const AttentionTask& task);
   void add_spans(int layer, const Attention& attention);
   void apply_gate(const Attention& attention, float* out) const;
-  int queries_per_key() const { return spec().heads / context_.kv->shape().kv_heads; }
   bool slides(int layer) const { return spec().slides(context_.first_layer + layer); }
   // Calls body(row, kv_head) for this worker's part of rows x kv_heads.
   template <class Body>

@@ -30,22 +30,24 @@ Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, 
   const int64_t query = int64_t{spec.heads} * spec.head_dim;
   const int64_t key = int64_t{spec.kv_heads} * spec.head_dim;
   HEARTH_RETURN_IF_ERROR(load_norms(loader, spec, layer, w));
-  const auto projection = [&](int64_t first, int64_t count, PackedMatrix* out) {
+  const Slice& slice = loader.slice();
+  const auto projection = [&](int64_t first, Range heads, PackedMatrix* out) {
     return loader.part(prefix + "self_attn.qkv_proj.weight", query + 2 * key, spec.hidden,
-                       {.first = first, .count = count}, out);
+                       rows_of(heads, spec.head_dim, first), out);
   };
-  HEARTH_RETURN_IF_ERROR(projection(0, query, &w.q));
-  HEARTH_RETURN_IF_ERROR(projection(query, key, &w.k));
-  HEARTH_RETURN_IF_ERROR(projection(query + key, key, &w.v));
+  HEARTH_RETURN_IF_ERROR(projection(0, slice.heads, &w.q));
+  HEARTH_RETURN_IF_ERROR(projection(query, slice.kv_heads, &w.k));
+  HEARTH_RETURN_IF_ERROR(projection(query + key, slice.kv_heads, &w.v));
   HEARTH_RETURN_IF_ERROR(
-      loader.matrix(prefix + "self_attn.o_proj.weight", spec.hidden, query, &w.o));
+      load_attention_output(loader, prefix + "self_attn.o_proj.weight", spec, w));
   const auto half = [&](int64_t first, PackedMatrix* out) {
     return loader.part(prefix + "mlp.gate_up_proj.weight", int64_t{2} * spec.ffn, spec.hidden,
-                       {.first = first, .count = spec.ffn}, out);
+                       rows_of(slice.ffn, 1, first), out);
   };
   HEARTH_RETURN_IF_ERROR(half(0, &w.ffn.gate));
   HEARTH_RETURN_IF_ERROR(half(spec.ffn, &w.ffn.up));
-  return loader.matrix(prefix + "mlp.down_proj.weight", spec.hidden, spec.ffn, &w.ffn.down);
+  return loader.joint(Joint::kFeedForward, prefix + "mlp.down_proj.weight", spec.hidden, spec.ffn,
+                      {.count = spec.hidden}, slice.ffn, &w.ffn.down);
 }
 
 void run_layer(Pass& pass, const LayerWeights& w, int layer) {

@@ -45,7 +45,7 @@ Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, 
   HEARTH_RETURN_IF_ERROR(load_norms(loader, spec, layer, w));
   HEARTH_RETURN_IF_ERROR(load_attention(loader, spec, layer, w));
   if (spec.sparse(layer)) return load_qwen_experts(loader, spec, layer, w.mixture);
-  return load_feed_forward(loader, layer_prefix(layer) + "mlp.", spec.hidden, spec.ffn, w.ffn);
+  return load_feed_forward(loader, layer_prefix(layer) + "mlp.", spec, w.ffn);
 }
 
 void run_layer(Pass& pass, const LayerWeights& w, int layer) {

@@ -142,14 +142,19 @@ void read_tensors(const TensorTable& tensors, ModelSpec& spec) {
   }
 }
 
-// The rows of a tensor that holds its parts key head by key head: `width` rows of each, from
-// `first` on, of `stride`.
-Choice rows_of_each(const DeltaNetSpec& delta, int64_t first, int64_t width, int64_t stride) {
-  return {.first = first, .count = delta.key_heads * width, .step = stride, .run = width};
+// The slice's rows of a tensor that holds its parts key head by key head: `width` rows of each,
+// from `first` on, of `stride`. Such tensors are not tiled: a key head and its value heads are on
+// one rank.
+Choice rows_of_each(const Slice& slice, int64_t first, int64_t width, int64_t stride) {
+  return {.first = first + slice.key_heads.begin * stride,
+          .count = slice.key_heads.size() * width,
+          .step = stride,
+          .run = width};
 }
 
 Result<void> load_projections(WeightLoader& loader, const std::string& prefix,
                               const ModelSpec& spec, DeltaNetWeights& w) {
+  const Slice& slice = loader.slice();
   const DeltaNetSpec& delta = *spec.delta;
   const int64_t keys = delta.keys();
   const int64_t values = delta.values();
@@ -160,21 +165,21 @@ Result<void> load_projections(WeightLoader& loader, const std::string& prefix,
     const int64_t stride = 2 * key + 2 * value;
     const auto part = [&](int64_t first, int64_t width, PackedMatrix* out) {
       return loader.part(all, 2 * keys + 2 * values, spec.hidden,
-                         rows_of_each(delta, first, width, stride), out);
+                         rows_of_each(slice, first, width, stride), out);
     };
     HEARTH_RETURN_IF_ERROR(part(0, key, &w.q));
     HEARTH_RETURN_IF_ERROR(part(key, key, &w.k));
     HEARTH_RETURN_IF_ERROR(part(2 * key, value, &w.v));
     return part(2 * key + value, value, &w.z);
   }
-  const auto part = [&](int64_t first, int64_t count, PackedMatrix* out) {
-    return loader.part(prefix + "in_proj_qkv.weight", delta.channels(), spec.hidden,
-                       {.first = first, .count = count}, out);
+  const Choice own_values = rows_of(slice.value_heads, delta.value_dim);
+  const auto part = [&](Choice rows, PackedMatrix* out) {
+    return loader.part(prefix + "in_proj_qkv.weight", delta.channels(), spec.hidden, rows, out);
   };
-  HEARTH_RETURN_IF_ERROR(part(0, keys, &w.q));
-  HEARTH_RETURN_IF_ERROR(part(keys, keys, &w.k));
-  HEARTH_RETURN_IF_ERROR(part(2 * keys, values, &w.v));
-  return loader.matrix(prefix + "in_proj_z.weight", values, spec.hidden, &w.z);
+  HEARTH_RETURN_IF_ERROR(part(rows_of(slice.key_heads, delta.key_dim), &w.q));
+  HEARTH_RETURN_IF_ERROR(part(rows_of(slice.key_heads, delta.key_dim, keys), &w.k));
+  HEARTH_RETURN_IF_ERROR(part(rows_of(slice.value_heads, delta.value_dim, 2 * keys), &w.v));
+  return loader.part(prefix + "in_proj_z.weight", values, spec.hidden, own_values, &w.z);
 }
 
 Result<void> load_gates(WeightLoader& loader, const std::string& prefix, const ModelSpec& spec,
@@ -182,15 +187,35 @@ Result<void> load_gates(WeightLoader& loader, const std::string& prefix, const M
   const DeltaNetSpec& delta = *spec.delta;
   const int64_t heads = delta.value_heads;
   const std::string both = prefix + "in_proj_ba.weight";
+  const Slice& slice = loader.slice();
   if (!loader.has(both)) {
-    HEARTH_RETURN_IF_ERROR(loader.matrix(prefix + "in_proj_b.weight", heads, spec.hidden, &w.b));
-    return loader.matrix(prefix + "in_proj_a.weight", heads, spec.hidden, &w.a);
+    const Choice own = rows_of(slice.value_heads, 1);
+    HEARTH_RETURN_IF_ERROR(loader.part(prefix + "in_proj_b.weight", heads, spec.hidden, own, &w.b));
+    return loader.part(prefix + "in_proj_a.weight", heads, spec.hidden, own, &w.a);
   }
   const int64_t group = heads / delta.key_heads;
   HEARTH_RETURN_IF_ERROR(
-      loader.part(both, 2 * heads, spec.hidden, rows_of_each(delta, 0, group, 2 * group), &w.b));
-  return loader.part(both, 2 * heads, spec.hidden, rows_of_each(delta, group, group, 2 * group),
+      loader.part(both, 2 * heads, spec.hidden, rows_of_each(slice, 0, group, 2 * group), &w.b));
+  return loader.part(both, 2 * heads, spec.hidden, rows_of_each(slice, group, group, 2 * group),
                      &w.a);
+}
+
+// The convolution's taps [kernel, slice's channels] from the file's [channels, kernel].
+std::vector<float> own_taps(const std::vector<float>& taps, const DeltaNetSpec& delta,
+                            const Slice& slice) {
+  const std::array<Choice, 3> parts = {
+      rows_of(slice.key_heads, delta.key_dim),
+      rows_of(slice.key_heads, delta.key_dim, delta.keys()),
+      rows_of(slice.value_heads, delta.value_dim, 2 * delta.keys())};
+  std::vector<float> own;
+  for (int k = 0; k < delta.kernel; ++k) {
+    for (const Choice& part : parts) {
+      for (int64_t c = part.first; c < part.first + part.count; ++c) {
+        own.push_back(taps[c * delta.kernel + k]);
+      }
+    }
+  }
+  return own;
 }
 
 Result<void> load_delta_net(WeightLoader& loader, const ModelSpec& spec, int layer,
@@ -203,19 +228,18 @@ Result<void> load_delta_net(WeightLoader& loader, const ModelSpec& spec, int lay
   std::vector<float> taps;  // [channels, kernel]
   HEARTH_RETURN_IF_ERROR(
       loader.numbers(prefix + "conv1d.weight", delta.channels() * delta.kernel, &taps));
-  w.convolution.resize(taps.size());
-  for (int64_t c = 0; c < delta.channels(); ++c) {
-    for (int k = 0; k < delta.kernel; ++k) {
-      w.convolution[k * delta.channels() + c] = taps[c * delta.kernel + k];
-    }
-  }
+  w.convolution = own_taps(taps, delta, loader.slice());
+  const Range heads = loader.slice().value_heads;
   const bool negated = loader.has(prefix + "A");
-  HEARTH_RETURN_IF_ERROR(
-      loader.vector(prefix + (negated ? "A" : "A_log"), delta.value_heads, &w.decay_rate));
+  HEARTH_RETURN_IF_ERROR(loader.vector_part(prefix + (negated ? "A" : "A_log"), delta.value_heads,
+                                            heads, &w.decay_rate));
   for (float& rate : w.decay_rate) rate = negated ? -rate : std::exp(rate);
-  HEARTH_RETURN_IF_ERROR(loader.vector(prefix + "dt_bias", delta.value_heads, &w.decay_offset));
+  HEARTH_RETURN_IF_ERROR(
+      loader.vector_part(prefix + "dt_bias", delta.value_heads, heads, &w.decay_offset));
   HEARTH_RETURN_IF_ERROR(loader.vector(prefix + "norm.weight", delta.value_dim, &w.norm));
-  return loader.matrix(prefix + "out_proj.weight", spec.hidden, delta.values(), &w.out);
+  return loader.joint(Joint::kDeltaNet, prefix + "out_proj.weight", spec.hidden, delta.values(),
+                      {.count = spec.hidden},
+                      {heads.begin * delta.value_dim, heads.end * delta.value_dim}, &w.out);
 }
 
 Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, LayerWeights& w) {
@@ -223,7 +247,7 @@ Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, 
   HEARTH_RETURN_IF_ERROR(spec.linear(layer) ? load_delta_net(loader, spec, layer, w)
                                             : load_attention(loader, spec, layer, w));
   if (spec.sparse(layer)) return load_qwen_experts(loader, spec, layer, w.mixture);
-  return load_feed_forward(loader, layer_prefix(layer) + "mlp.", spec.hidden, spec.ffn, w.ffn);
+  return load_feed_forward(loader, layer_prefix(layer) + "mlp.", spec, w.ffn);
 }
 
 void run_layer(Pass& pass, const LayerWeights& w, int layer) {

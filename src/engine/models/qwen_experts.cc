@@ -37,8 +37,7 @@ Result<void> load_qwen_experts(WeightLoader& loader, const ModelSpec& spec, int 
       loader.matrix(prefix + "gate.weight", moe.experts, spec.hidden, &w.router));
   HEARTH_RETURN_IF_ERROR(load_experts(loader, prefix + "experts.", spec, w));
   if (moe.shared_ffn == 0) return {};
-  HEARTH_RETURN_IF_ERROR(
-      load_feed_forward(loader, prefix + "shared_expert.", spec.hidden, moe.shared_ffn, w.shared));
+  HEARTH_RETURN_IF_ERROR(load_shared_experts(loader, prefix + "shared_expert.", spec, w.shared));
   return loader.matrix(prefix + "shared_expert_gate.weight", 1, spec.hidden, &w.shared_gate);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "engine/formats/encoding.h"
@@ -52,7 +53,7 @@ void WeightLoader::note(const std::string& name, const TensorView& view, int64_t
                       .encoding = view.encoding,
                       .rows = view.rows,
                       .columns = columns,
-                      .bytes = stored_bytes(view) * columns / view.columns,
+                      .bytes = columns == 0 ? 0 : stored_bytes(view) * columns / view.columns,
                       .layer = layer_});
 }
 
@@ -70,6 +71,14 @@ Result<void> WeightLoader::rows(const std::string& name, int64_t rows, int64_t c
   return {};
 }
 
+Result<void> WeightLoader::vector_part(const std::string& name, int64_t size, Range own,
+                                       std::vector<float>* out) {
+  std::vector<float> whole;
+  HEARTH_RETURN_IF_ERROR(vector(name, size, &whole));
+  out->assign(whole.begin() + own.begin, whole.begin() + own.end);
+  return {};
+}
+
 Result<void> WeightLoader::numbers(const std::string& name, int64_t count,
                                    std::vector<float>* out) {
   HEARTH_TRY(const TensorView view, files_.tensor(name));
@@ -83,7 +92,12 @@ Result<void> WeightLoader::numbers(const std::string& name, int64_t count,
 }
 
 Result<void> WeightLoader::norm(const std::string& name, int64_t size, std::vector<float>* out) {
-  HEARTH_RETURN_IF_ERROR(vector(name, size, out));
+  return norm_part(name, size, {0, size}, out);
+}
+
+Result<void> WeightLoader::norm_part(const std::string& name, int64_t size, Range own,
+                                     std::vector<float>* out) {
+  HEARTH_RETURN_IF_ERROR(vector_part(name, size, own, out));
   if (files_.spec().norm_plus_one) {
     for (float& weight : *out) weight += 1;
   }
@@ -98,15 +112,28 @@ Result<void> WeightLoader::matrix(const std::string& name, int64_t rows, int64_t
 Result<void> WeightLoader::part(const std::string& name, int64_t rows, int64_t columns,
                                 Choice choice, PackedMatrix* out) {
   HEARTH_TRY(const TensorView view, find(name, rows, columns));
-  const TensorView chosen = view.select(choice.first, choice.count, choice.step, choice.run);
-  note(name, chosen, columns);
-  const Encoding encoding = packed_encoding(chosen, quantize_of(name, quantize_));
-  const bool requantise = encoding != chosen.encoding;
-  TensorView packed = chosen;
-  if (requantise) packed = {.encoding = encoding, .rows = chosen.rows, .columns = columns};
-  *out = PackedMatrix(packed);
-  add_job(chosen, std::nullopt, requantise, out);
+  add_matrix(name, view.select(choice.first, choice.count, choice.step, choice.run), out);
   return {};
+}
+
+Result<void> WeightLoader::joint(Joint joint, const std::string& name, int64_t rows,
+                                 int64_t columns, Choice choice, Range inputs, PackedMatrix* out) {
+  HEARTH_TRY(const TensorView view, find(name, rows, columns));
+  // No unit that matters is larger than all columns.
+  units_[joint] = std::min(std::lcm(units_[joint], column_unit(view)), columns);
+  const TensorView chosen = view.select_columns(inputs.begin, inputs.size());
+  add_matrix(name, chosen.select(choice.first, choice.count, choice.step, choice.run), out);
+  return {};
+}
+
+void WeightLoader::add_matrix(const std::string& name, const TensorView& view, PackedMatrix* out) {
+  note(name, view, view.columns);
+  const Encoding encoding = packed_encoding(view, quantize_of(name, quantize_));
+  const bool requantise = encoding != view.encoding;
+  TensorView packed = view;
+  if (requantise) packed = {.encoding = encoding, .rows = view.rows, .columns = view.columns};
+  *out = PackedMatrix(packed);
+  add_job(view, std::nullopt, requantise, out);
 }
 
 Result<void> WeightLoader::transposed(const std::string& name, int64_t rows, int64_t columns,
@@ -129,15 +156,17 @@ Result<bool> WeightLoader::quantised(const std::string& name) const {
   return block_elements(view.encoding) > 1;
 }
 
-Result<void> WeightLoader::expert(const std::string& prefix, const std::string& name, int number,
-                                  int experts, int64_t rows, int64_t columns, PackedMatrix* out) {
+WeightLoader::Place WeightLoader::place_of_expert(const std::string& prefix,
+                                                  const std::string& name, int number, int experts,
+                                                  int64_t rows) const {
   const std::string own = prefix + std::to_string(number) + "." + name;
-  if (has(own)) return matrix(own, rows, columns, out);
-  return part(prefix + name, rows * experts, columns, {.first = rows * number, .count = rows}, out);
+  if (has(own)) return {own, rows, 0};
+  return {prefix + name, rows * experts, rows * number};
 }
 
 void WeightLoader::add_job(const TensorView& view, std::optional<Choice> transposed,
                            bool requantise, PackedMatrix* out) {
+  if (out->bytes() == 0) return;  // an empty slice
   bytes_ += out->bytes();
   jobs_.push_back({view, out, tensors_.size() - 1, transposed, layer_, requantise});
 }

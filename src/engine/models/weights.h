@@ -1,4 +1,5 @@
-// A shard's weights, packed, and how they get from the files into memory.
+// A shard's weights, packed, and how they get from the files into memory. Sizes are those of the
+// shard's slice (spec_of), except where they are said to be of the model.
 #pragma once
 
 #include <functional>
@@ -8,6 +9,7 @@
 
 #include "base/result.h"
 #include "engine/model_files.h"
+#include "engine/models/slice.h"
 #include "engine/rank_model.h"
 #include "engine/tensor/buffer.h"
 #include "engine/tensor/packed_matrix.h"
@@ -20,6 +22,8 @@ namespace hearth::engine {
 struct FeedForwardWeights {
   PackedMatrix gate, up;  // [width, hidden]
   PackedMatrix down;      // [hidden, width]
+
+  int64_t width() const { return gate.rows; }
 };
 
 struct MixtureWeights {
@@ -27,8 +31,8 @@ struct MixtureWeights {
   std::vector<float> router_bias;           // [experts], of the scores
   std::vector<float> choice_bias;           // [experts], of the scores by which experts are chosen
   std::vector<FeedForwardWeights> experts;  // [experts]
-  std::vector<float> gate_bias, up_bias;    // [experts, width]
-  std::vector<float> down_bias;             // [experts, hidden]
+  std::vector<float> gate_bias, up_bias;    // [experts, the widest one's width]
+  std::vector<float> down_bias;             // [experts, hidden]; the first rank's
   FeedForwardWeights shared;                // for every token
   PackedMatrix shared_gate;                 // [1, hidden]: the shared experts' weight
 };
@@ -51,7 +55,7 @@ struct LayerWeights {
   PackedMatrix q;                                     // [heads * head_dim, hidden]
   PackedMatrix k;                                     // [kv_heads * head_dim, hidden]
   PackedMatrix v;                                     // [kv_heads * value_dim, hidden]
-  std::vector<float> q_bias, k_bias, v_bias, o_bias;  // one per row of q, k, v, o
+  std::vector<float> q_bias, k_bias, v_bias, o_bias;  // one per row of q, k, v, o (first rank)
   std::vector<float> q_norm, k_norm;                  // [head_dim], or one per row of q, k
   std::vector<float> sinks;                           // [heads]
   PackedMatrix gate;                                  // [heads * value_dim, hidden]
@@ -77,18 +81,21 @@ struct LayerWeights {
 
 struct Weights {
   Buffer memory;                     // of all matrices
-  PackedMatrix embedding;            // [vocab, hidden]; first stage only
+  PackedMatrix embedding;            // [slice's vocab, hidden]; first stage only
   std::vector<LayerWeights> layers;  // of the shard
   std::vector<float> final_norm;     // [hidden]; last stage only
-  PackedMatrix head;  // [vocab, hidden]; last stage only; may share `embedding`'s bytes
+  PackedMatrix head;  // [slice's vocab, hidden]; last stage only; may share `embedding`'s bytes
 };
 
 // Collects the tensors of a shard, so that their size is known before memory is taken, then packs
 // them. The matrices given to it must stay where they are until pack() returns.
 class WeightLoader {
  public:
-  explicit WeightLoader(const ModelFiles& files, Quantize quantize = Quantize::kNone)
-      : files_(files), quantize_(quantize) {}
+  WeightLoader(const ModelFiles& files, Slice slice, Quantize quantize = Quantize::kNone)
+      : files_(files), slice_(std::move(slice)), quantize_(quantize) {}
+
+  // What callers ask for of matrices that are cut.
+  const Slice& slice() const { return slice_; }
 
   // What is named from now on belongs to this layer, or to ModelTensor::kEmbedding or kHead.
   void begin(int layer) { layer_ = layer; }
@@ -104,24 +111,39 @@ class WeightLoader {
   Result<void> vector(const std::string& name, int64_t size, std::vector<float>* out);
   Result<void> rows(const std::string& name, int64_t rows, int64_t columns,
                     std::vector<float>* out);
+  // Some of a vector of `size`.
+  Result<void> vector_part(const std::string& name, int64_t size, Range own,
+                           std::vector<float>* out);
   // Reads `count` numbers in whatever shape.
   Result<void> numbers(const std::string& name, int64_t count, std::vector<float>* out);
   // A norm's weights, plus 1 where the spec says so.
   Result<void> norm(const std::string& name, int64_t size, std::vector<float>* out);
+  Result<void> norm_part(const std::string& name, int64_t size, Range own, std::vector<float>* out);
   // Notes a matrix for pack().
   Result<void> matrix(const std::string& name, int64_t rows, int64_t columns, PackedMatrix* out);
   // Notes some rows of a tensor of `rows` x `columns`.
   Result<void> part(const std::string& name, int64_t rows, int64_t columns, Choice choice,
                     PackedMatrix* out);
+  // Notes the columns `inputs` of some rows of a tensor of `rows` x `columns`, whose column_unit
+  // counts in column_units().
+  Result<void> joint(Joint joint, const std::string& name, int64_t rows, int64_t columns,
+                     Choice choice, Range inputs, PackedMatrix* out);
   // Notes a part of such a tensor transposed: out is [outputs.count, inputs.count] of the tensor's
   // columns `outputs` and rows `inputs`. kUnsupported names an encoding other than floats.
   Result<void> transposed(const std::string& name, int64_t rows, int64_t columns, Choice inputs,
                           Choice outputs, PackedMatrix* out);
-  // One expert's matrix, from a tensor of its own, PREFIX3.NAME, or out of all experts' stacked in
-  // PREFIXNAME.
-  Result<void> expert(const std::string& prefix, const std::string& name, int number, int experts,
-                      int64_t rows, int64_t columns, PackedMatrix* out);
+  // Where one expert's matrix of `rows` is: in a tensor of its own, PREFIX3.NAME, or among all
+  // experts' stacked in PREFIXNAME.
+  struct Place {
+    std::string name;
+    int64_t rows = 0;  // of the tensor
+    int64_t first_row = 0;
+  };
+  Place place_of_expert(const std::string& prefix, const std::string& name, int number, int experts,
+                        int64_t rows) const;
 
+  // Where the matrices noted so far may be cut along their inputs.
+  const ColumnUnits& column_units() const { return units_; }
   // Bytes that pack() will allocate.
   int64_t bytes() const { return bytes_; }
   // Of the matrices noted so far, the one of most bytes first.
@@ -150,6 +172,7 @@ class WeightLoader {
   };
 
   Result<TensorView> find(const std::string& name, int64_t rows, int64_t columns) const;
+  void add_matrix(const std::string& name, const TensorView& view, PackedMatrix* out);
   // Adds `columns` of the view's columns to tensors().
   void note(const std::string& name, const TensorView& view, int64_t columns);
   void add_job(const TensorView& view, std::optional<Choice> transposed, bool requantise,
@@ -161,7 +184,9 @@ class WeightLoader {
   int layers() const;
 
   const ModelFiles& files_;
+  const Slice slice_;
   const Quantize quantize_;
+  ColumnUnits units_;
   int layer_ = 0;
   std::vector<Job> jobs_;
   std::vector<ModelTensor> tensors_;

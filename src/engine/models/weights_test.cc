@@ -65,7 +65,7 @@ TEST(Loading, NoMatrixGrows) {
     const Shard all{0, files->spec().layers};
     const auto model =
         RankModel::load(*files, {.shard = all, .threads = 1, .kv_tokens = 16}).value();
-    WeightLoader loader(*files);
+    WeightLoader loader(*files, Slice::whole(files->spec()));
     Weights weights;
     ASSERT_TRUE(collect_weights(loader, files->spec(), all, weights).ok());
     double allowed = 0;

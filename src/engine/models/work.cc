@@ -27,7 +27,7 @@ double token_multiply_adds(const ModelSpec& spec) {
 
 Result<WorkCount> WorkCount::create(const ModelFiles& files, const LoadOptions& options) {
   const ModelSpec& spec = files.spec();
-  WeightLoader loader(files, options.quantize);
+  WeightLoader loader(files, Slice::whole(spec), options.quantize);
   Weights weights;
   HEARTH_RETURN_IF_ERROR(collect_weights(loader, spec, {0, spec.layers}, weights));
   WorkCount count(spec);

@@ -174,5 +174,74 @@ TEST(Sample, BrokenLogitsGiveAValidToken) {
   }
 }
 
+// The draw from the candidates of consecutive parts of the vocabulary, cut at random.
+int32_t sample_parts(const std::vector<float>& logits, const SamplingParams& params,
+                     std::span<const int32_t> prompt, std::span<const int32_t> generated,
+                     std::mt19937& engine) {
+  const auto vocab = static_cast<int>(logits.size());
+  std::vector<int> cuts = {0, vocab};
+  for (int i = 0; i < 3; ++i) cuts.push_back(static_cast<int>(engine() % (vocab + 1)));
+  std::sort(cuts.begin(), cuts.end());
+  std::vector<Candidate> candidates;
+  for (size_t i = 0; i + 1 < cuts.size(); ++i) {
+    std::vector<float> part(logits.begin() + cuts[i], logits.begin() + cuts[i + 1]);
+    add_candidates(part, cuts[i], vocab, params, prompt, generated, &candidates);
+  }
+  return sample_candidates(candidates, params, vocab, generated.size());
+}
+
+TEST(SampleCandidates, DrawsWhatAllLogitsWouldGive) {
+  std::mt19937 engine(3);
+  std::normal_distribution<float> normal(0, 3);
+  const auto any = [&](std::initializer_list<float> values) {
+    return *(values.begin() + engine() % values.size());
+  };
+  int few = 0;
+  for (int round = 0; round < 4000; ++round) {
+    std::vector<float> logits(1 + engine() % 300);
+    // Whole numbers are often equal.
+    for (float& logit : logits) logit = round % 2 ? normal(engine) : std::round(normal(engine));
+    if (round % 50 == 0) std::fill(logits.begin(), logits.end(), -INFINITY);
+    const SamplingParams params{.temperature = any({0, 0.5f, 1, 1.5f}),
+                                .top_k = static_cast<int>(any({0, 1, 5, 40, 299, 1000})),
+                                .top_p = any({1, 1, 0.9f, 0.5f}),
+                                .min_p = any({0, 0.05f, 0.3f}),
+                                .repetition_penalty = any({1, 1.3f}),
+                                .presence_penalty = any({0, 0.5f}),
+                                .frequency_penalty = any({0, 0.7f}),
+                                .seed = engine()};
+    if (!has_few_candidates(params, static_cast<int>(logits.size()))) continue;
+    ++few;
+    std::vector<int32_t> prompt(engine() % 20);
+    std::vector<int32_t> generated(engine() % 20);
+    for (int32_t& id : prompt) id = static_cast<int32_t>(engine() % logits.size());
+    for (int32_t& id : generated) id = static_cast<int32_t>(engine() % logits.size());
+    const int32_t drawn = sample_parts(logits, params, prompt, generated, engine);
+    EXPECT_EQ(drawn, sample(logits, params, prompt, generated)) << "round " << round;
+  }
+  EXPECT_GT(few, 2000);
+}
+
+TEST(SampleCandidates, AreFewWhereTheyCanBe) {
+  constexpr int kVocab = 1000;
+  EXPECT_TRUE(has_few_candidates({.temperature = 0, .top_p = 0.9f}, kVocab));
+  EXPECT_TRUE(has_few_candidates({.top_k = 40, .top_p = 0.9f}, kVocab));
+  EXPECT_TRUE(has_few_candidates({.min_p = 0.1f}, kVocab));
+  EXPECT_FALSE(has_few_candidates({}, kVocab));
+  EXPECT_FALSE(has_few_candidates({.top_p = 0.9f, .min_p = 0.1f}, kVocab));
+  EXPECT_FALSE(has_few_candidates({.top_k = kVocab}, kVocab));
+  std::vector<float> logits(kVocab);
+  for (int i = 0; i < kVocab; ++i) logits[i] = static_cast<float>(i % 37);
+  const auto count = [&](const SamplingParams& params) {
+    std::vector<Candidate> candidates;
+    std::vector<float> copy = logits;
+    add_candidates(copy, 0, kVocab, params, {}, {}, &candidates);
+    return candidates.size();
+  };
+  EXPECT_EQ(count({.temperature = 0}), 1u);
+  EXPECT_EQ(count({.top_k = 40}), 40u);
+  EXPECT_EQ(count({.min_p = 0.5f}), 27u) << "those of the largest logit";
+}
+
 }  // namespace
 }  // namespace hearth::engine

@@ -349,15 +349,16 @@ BlockScales read_block_scales(Encoding encoding, const std::byte* block) {
 
 GroupScaleRow::GroupScaleRow(const TensorView& view, int64_t row) : groups_(view.groups) {
   const int64_t tensor_row = view.tensor_row(row);
-  const int64_t per_row = (view.columns + groups_.columns - 1) / groups_.columns;
-  const int64_t first = tensor_row / groups_.rows * per_row;
+  const int64_t per_row = (view.row_columns() + groups_.columns - 1) / groups_.columns;
+  const int64_t first_group = view.first_column / groups_.columns;
+  const int64_t first = tensor_row / groups_.rows * per_row + first_group;
   width_ = view.encoding == Encoding::kMXFP4Split ? 1 : groups_.type == Encoding::kF32 ? 4 : 2;
   scales_ = groups_.scales.data() + first * width_;
   if (!groups_.biases.empty()) biases_ = groups_.biases.data() + first * width_;
   if (groups_.zeros.empty()) return;
   const int bits = block_bytes(view.encoding) / 4;
   const int in_word = 32 / bits;
-  zeros_ = groups_.zeros.data() + tensor_row / in_word * per_row * 4;
+  zeros_ = groups_.zeros.data() + (tensor_row / in_word * per_row + first_group) * 4;
   zero_shift_ = static_cast<int>(tensor_row % in_word) * bits;
   zero_mask_ = (1u << bits) - 1;
 }

@@ -72,6 +72,32 @@ TEST(PackedMatrix, SelectedRowsAreThoseOfTheTensor) {
   }
 }
 
+TEST(PackedMatrix, SelectedColumnsAreThoseOfTheTensor) {
+  constexpr int64_t kColumns = 1536;
+  for (const TensorKind& kind : all_tensor_kinds()) {
+    SCOPED_TRACE(kind.name());
+    const TestTensor tensor(kind, 40, kColumns, engine());
+    std::vector<float> all(40 * kColumns);
+    decode_tensor(tensor.view, all.data());
+    const int64_t unit = column_unit(tensor.view);
+    ASSERT_EQ(kColumns % unit, 0);
+    for (const int64_t units : {int64_t{1}, int64_t{2}, kColumns / unit - 1}) {
+      // Every second row from the third on, as a stack of matrices has them.
+      const TensorView some =
+          tensor.view.select_columns(unit, units * unit).select(3, 18, 2).select(0, 17);
+      std::vector<float> row(some.columns);
+      for (int r = 0; r < 17; ++r) {
+        decode_row(some, r, row.data());
+        for (int64_t k = 0; k < some.columns; ++k) {
+          ASSERT_EQ(row[k], all[(3 + 2 * r) * kColumns + unit + k]) << r << ", " << k;
+        }
+      }
+      expect_rows_come_back(some);
+      EXPECT_EQ(stored_bytes(some), stored_bytes(tensor.view) * 17 * some.columns / 40 / kColumns);
+    }
+  }
+}
+
 // Of matrices that fill their last block.
 TEST(PackedMatrix, NeedsHardlyMoreMemoryThanTheFile) {
   for (const TensorKind& kind : all_tensor_kinds()) {

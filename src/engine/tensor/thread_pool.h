@@ -18,6 +18,8 @@ namespace hearth::engine {
 struct Range {
   int64_t begin = 0;
   int64_t end = 0;
+
+  int64_t size() const { return end - begin; }
 };
 
 // The `index`-th of `count` nearly equal consecutive parts of [0, total).
