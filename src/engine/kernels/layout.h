@@ -10,8 +10,10 @@
 //   F16    one k a half vector: lane n is row n
 //   BF16   two k a vector: dword n holds row n's k in its low half and k + 1 in its high half
 //
-// Everything else is codes of 2 to 8 bits, then scales. Codes lie in one or two planes, of their
-// low and of their remaining high bits, each 1, 2, 4 or 8 bits wide:
+// Everything else is chapters of 512 columns (the last has those that are left), one after the
+// other, so that what is used together lies together and memory is read in the order of addresses.
+// A chapter is codes of 2 to 8 bits, then scales. Codes lie in one or two planes, of their low and
+// of their remaining high bits, each 1, 2, 4 or 8 bits wide:
 //   plane of b bits, 32/b columns a vector: bits b * t and up of byte j of dword n belong to row
 //   n's k + 4t + j, for j = 0 .. 3 and t = 0 .. 8/b - 1
 // So a vector, shifted and masked, is always four columns of sixteen rows, a dword a row: the
@@ -32,6 +34,8 @@ constexpr int kBlockRows = 16;
 constexpr int kGroup = 32;  // columns that share a scale of activations; columns are padded to it
 constexpr int kHalfGroup = 16;
 constexpr int kSuperGroup = 256;
+constexpr int kChapterColumns = 512;  // the fewest that fill whole lines of every encoding
+constexpr int kChapterGroups = kChapterColumns / kGroup;
 constexpr int kTileRows = 8;    // rows of activations that share one pass over a weight block
 constexpr int kEncodings = 24;  // of engine::Encoding, whose order indexes the kernel tables
 
@@ -117,6 +121,9 @@ static constexpr int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
+// In what follows up to chapter_bytes(), `columns` are a chapter's, padded, and `column` counts
+// from its first.
+
 // Bytes of a plane of so many bits.
 static constexpr int64_t plane_bytes(int bits, int64_t columns) {
   return columns * bits * (kBlockRows / 8);
@@ -148,7 +155,7 @@ static constexpr Records records(Scales scales) {
       return {kGroup, 0, 0};
   }
 }
-// Where a block's records begin, and those of 256 columns.
+// Where a chapter's records begin, and those of 256 columns.
 static constexpr int64_t records_at(const Layout& layout, int64_t columns) {
   return plane_bytes(layout.bits(), columns);
 }
@@ -170,17 +177,33 @@ static constexpr int group_record_bytes(const GroupFormat& format) {
   return (floats * group_float_bytes(format) + zeros) * kBlockRows;
 }
 
-// Bytes of a block, a multiple of 64. `columns`: padded.
-static constexpr int64_t packed_block_bytes(const Layout& layout, const GroupFormat& format,
-                                            int64_t columns) {
-  if (layout.values == Values::kFloat32) return columns * kBlockRows * 4;
-  if (layout.values < Values::kFloat8) return columns * kBlockRows * 2;
+// Bytes of a chapter, a multiple of 64.
+static constexpr int64_t chapter_bytes(const Layout& layout, const GroupFormat& format,
+                                       int64_t columns) {
   const int64_t bytes = layout.scales == Scales::kGroups
                             ? records_at(layout, columns) +
                                   (group_of(format, columns - 1) + 1) * group_record_bytes(format)
                             : super_records_at(layout, columns) +
                                   columns / kSuperGroup * records(layout.scales).super_bytes;
-  return (bytes + 63) / 64 * 64;
+  return round_up(bytes, 64);
+}
+
+// A chapter of a block whose padded columns are `block_columns`: the one with column `k`.
+static constexpr int64_t chapter_at(const Layout& layout, const GroupFormat& format, int64_t k) {
+  return k / kChapterColumns * chapter_bytes(layout, format, kChapterColumns);
+}
+static constexpr int64_t chapter_columns(int64_t block_columns, int64_t k) {
+  const int64_t left = block_columns - k / kChapterColumns * kChapterColumns;
+  return left < kChapterColumns ? left : kChapterColumns;
+}
+
+// Bytes of a block, a multiple of 64. `columns`: padded.
+static constexpr int64_t packed_block_bytes(const Layout& layout, const GroupFormat& format,
+                                            int64_t columns) {
+  if (layout.values == Values::kFloat32) return columns * kBlockRows * 4;
+  if (layout.values < Values::kFloat8) return columns * kBlockRows * 2;
+  const int64_t last = columns % kChapterColumns;
+  return chapter_at(layout, format, columns) + (last > 0 ? chapter_bytes(layout, format, last) : 0);
 }
 
 }  // namespace hearth::engine::kernels

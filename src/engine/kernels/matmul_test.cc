@@ -23,11 +23,11 @@ namespace {
 #ifdef HEARTH_EMULATED
 constexpr int kRowCounts[] = {1, 2, 3, 8, 19};
 constexpr int64_t kOutputs[] = {17, 50};
-constexpr int64_t kColumns[] = {32, 37, 512};
+constexpr int64_t kColumns[] = {32, 37, 768};
 #else
 constexpr int kRowCounts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 19, 70};
 constexpr int64_t kOutputs[] = {1, 15, 16, 17, 50};
-constexpr int64_t kColumns[] = {5, 32, 37, 96, 256, 512};
+constexpr int64_t kColumns[] = {5, 32, 37, 96, 256, 768, 1312};
 #endif
 
 // A packed random matrix.

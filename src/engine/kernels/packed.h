@@ -71,22 +71,33 @@ static inline int plane_at(const std::byte* plane, int bits, int64_t k, int64_t 
   return byte >> (k % per_vector / 4 * bits) & ((1 << bits) - 1);
 }
 
-// Lane n, column k of a block of codes. `columns`: padded, as everywhere below.
-static inline uint8_t code_at(const Layout& layout, const std::byte* block, int64_t columns,
-                              int64_t k, int64_t n) {
-  int code = plane_at(block, layout.low_bits, k, n);
+// The chapter of a block that holds column k, and which of its columns that is.
+struct Place {
+  const std::byte* chapter;
+  int64_t columns;
+  int64_t k;
+};
+static inline Place place_of(const Layout& layout, const GroupFormat& format,
+                             const std::byte* block, int64_t columns, int64_t k) {
+  return {block + chapter_at(layout, format, k), chapter_columns(columns, k), k % kChapterColumns};
+}
+
+// Lane n of a column of codes.
+static inline uint8_t code_at(const Layout& layout, const Place& place, int64_t n) {
+  const auto& [chapter, columns, k] = place;
+  int code = plane_at(chapter, layout.low_bits, k, n);
   if (layout.high_bits > 0) {
-    const std::byte* high = block + plane_bytes(layout.low_bits, columns);
+    const std::byte* high = chapter + plane_bytes(layout.low_bits, columns);
     code |= plane_at(high, layout.high_bits, k, n) << layout.low_bits;
   }
   return static_cast<uint8_t>(code);
 }
 
 static inline Scaling group_scaling_at(const Layout& layout, const GroupFormat& format,
-                                       const std::byte* block, int64_t columns, int64_t k,
-                                       int64_t n) {
+                                       const Place& place, int64_t n) {
+  const auto& [chapter, columns, k] = place;
   const std::byte* record =
-      block + records_at(layout, columns) + group_of(format, k) * group_record_bytes(format);
+      chapter + records_at(layout, columns) + group_of(format, k) * group_record_bytes(format);
   const int width = group_float_bytes(format);
   const float scale = load_group_float(format.type, record + n * width);
   const std::byte* second = record + kBlockRows * width;
@@ -102,16 +113,15 @@ static inline Scaling group_scaling_at(const Layout& layout, const GroupFormat& 
   }
 }
 
-// What scales lane n of the 16 columns that k is in.
+// What scales lane n of the 16 columns that this one is among.
 static inline Scaling scaling_at(const Layout& layout, const GroupFormat& format,
-                                 const std::byte* block, int64_t columns, int64_t k, int64_t n) {
-  if (layout.scales == Scales::kGroups) {
-    return group_scaling_at(layout, format, block, columns, k, n);
-  }
+                                 const Place& place, int64_t n) {
+  if (layout.scales == Scales::kGroups) return group_scaling_at(layout, format, place, n);
+  const auto& [chapter, columns, k] = place;
   const Records size = records(layout.scales);
-  const std::byte* record = block + records_at(layout, columns) + k / size.columns * size.bytes;
+  const std::byte* record = chapter + records_at(layout, columns) + k / size.columns * size.bytes;
   const std::byte* super =
-      block + super_records_at(layout, columns) + k / kSuperGroup * size.super_bytes;
+      chapter + super_records_at(layout, columns) + k / kSuperGroup * size.super_bytes;
   const auto half = [&](const std::byte* at) { return from_f16(load_u16(at + n * 2)); };
   const auto byte = [&](const std::byte* at) { return static_cast<int>(at[n]); };
   const auto small = [&](int scale) { return half(super) * static_cast<float>(scale); };

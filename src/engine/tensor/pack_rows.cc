@@ -70,71 +70,83 @@ void pack_plane(const Codes<kBlockRows>& codes, int64_t group, std::byte* plane)
   }
 }
 
+// A chapter of a block.
+struct Chapter {
+  int64_t first;    // column of the block
+  int64_t columns;  // padded
+  std::byte* data;
+};
+
 template <int kLow, int kHigh>
-void pack_planes(const Rows& rows, int64_t columns, std::byte* block) {
-  for (int64_t group = 0; group < columns / kGroup; ++group) {
+void pack_planes(const Rows& rows, const Chapter& chapter) {
+  for (int64_t group = 0; group < chapter.columns / kGroup; ++group) {
     Codes<kBlockRows> codes;
-    rows.read_codes(group, codes);
-    pack_plane<kLow, 0>(codes, group, block);
+    rows.read_codes(chapter.first / kGroup + group, codes);
+    pack_plane<kLow, 0>(codes, group, chapter.data);
     if constexpr (kHigh > 0) {
-      pack_plane<kHigh, kLow>(codes, group, block + kernels::plane_bytes(kLow, columns));
+      pack_plane<kHigh, kLow>(codes, group,
+                              chapter.data + kernels::plane_bytes(kLow, chapter.columns));
     }
   }
 }
 
-void pack_codes(const Rows& rows, const Layout& layout, int64_t columns, std::byte* block) {
+void pack_codes(const Rows& rows, const Layout& layout, const Chapter& chapter) {
   switch (layout.bits()) {
     case 2:
-      return pack_planes<2, 0>(rows, columns, block);
+      return pack_planes<2, 0>(rows, chapter);
     case 3:
-      return pack_planes<2, 1>(rows, columns, block);
+      return pack_planes<2, 1>(rows, chapter);
     case 4:
-      return pack_planes<4, 0>(rows, columns, block);
+      return pack_planes<4, 0>(rows, chapter);
     case 5:
-      return pack_planes<4, 1>(rows, columns, block);
+      return pack_planes<4, 1>(rows, chapter);
     case 6:
-      return pack_planes<4, 2>(rows, columns, block);
+      return pack_planes<4, 2>(rows, chapter);
     default:
-      return pack_planes<8, 0>(rows, columns, block);
+      return pack_planes<8, 0>(rows, chapter);
   }
 }
 
-// One lane's numbers of type T, one in each of the records that lie `stride` bytes apart; `repeats`
-// records get the same.
+// One lane's numbers of type T, one in each of the records that lie `stride` bytes apart, of which
+// these are a row's records from `first` on; `repeats` records of a row get the same.
 template <class T>
-void pack_lane(const std::byte* from, int repeats, int records, int stride, std::byte* to) {
-  for (int r = 0; r < records; ++r) {
-    std::memcpy(to + r * stride, from + r / repeats * sizeof(T), sizeof(T));
+void pack_lane(const std::byte* from, int64_t repeats, int64_t first, int64_t records, int stride,
+               std::byte* to) {
+  for (int64_t r = 0; r < records; ++r) {
+    std::memcpy(to + r * stride, from + (first + r) / repeats * static_cast<int64_t>(sizeof(T)),
+                sizeof(T));
   }
 }
 
 void pack_group_scales(const TensorView& view, int64_t row, const PackedMatrix& matrix, int n,
-                       std::byte* record) {
+                       const Chapter& chapter, std::byte* record) {
   const GroupFormat& format = matrix.groups;
-  const auto records = static_cast<int>(kernels::group_of(format, matrix.padded_columns() - 1)) + 1;
-  const auto repeats =
-      records == 1 ? 1 : static_cast<int>(view.groups.columns / kGroup >> format.shift);
+  const int64_t all = kernels::group_of(format, matrix.padded_columns() - 1) + 1;
+  const int64_t repeats = all == 1 ? 1 : view.groups.columns / kGroup >> format.shift;
+  const int64_t first = kernels::group_of(format, chapter.first);
+  const int64_t records = kernels::group_of(format, chapter.columns - 1) + 1;
   const int stride = kernels::group_record_bytes(format);
   const int width = kernels::group_float_bytes(format);
   const auto pack_floats = [&](const std::byte* from, std::byte* to) {
     const auto pack = width == 4 ? pack_lane<uint32_t> : pack_lane<uint16_t>;
-    pack(from, repeats, records, stride, to + n * width);
+    pack(from, repeats, first, records, stride, to + n * width);
   };
   const GroupScaleRow scales(view, row);
   std::byte* second = record + kBlockRows * width;
   pack_floats(scales.scales(), record);
   if (format.offset == GroupOffset::kMin) pack_floats(scales.biases(), second);
-  for (int r = 0; r < records && format.offset == GroupOffset::kZero; ++r) {
-    second[r * stride + n] = static_cast<std::byte>(scales.zero(r / repeats));
+  for (int64_t r = 0; r < records && format.offset == GroupOffset::kZero; ++r) {
+    second[r * stride + n] = static_cast<std::byte>(scales.zero((first + r) / repeats));
   }
 }
 
 // Blocks of 32: kCount numbers, a scale and perhaps a min, lie first in the file's block as in the
 // record.
 template <class T, int kCount>
-void pack_scales_of_32(const Rows& rows, int count, int64_t groups, int block_bytes,
+void pack_scales_of_32(const Rows& rows, int count, const Chapter& chapter, int block_bytes,
                        std::byte* record) {
-  for (int64_t g = 0; g < groups; ++g) {
+  const int64_t first = chapter.first / kGroup;
+  for (int64_t g = first; g < first + chapter.columns / kGroup; ++g) {
     for (int i = 0; i < kCount; ++i) {
       for (int n = 0; n < count; ++n) {
         std::memcpy(record + n * sizeof(T), rows.row(n) + g * block_bytes + i * sizeof(T),
@@ -147,13 +159,14 @@ void pack_scales_of_32(const Rows& rows, int count, int64_t groups, int block_by
 
 // Blocks of 256, with small scales.
 template <Scales kScales>
-void pack_scales_of_256(const Rows& rows, int count, Encoding encoding, int64_t columns,
+void pack_scales_of_256(const Rows& rows, int count, Encoding encoding, const Chapter& chapter,
                         std::byte* record) {
   constexpr uint16_t kMinus = 0x8000;
   constexpr Records kSize = kernels::records(kScales);
   const int bytes = block_bytes(encoding);
-  std::byte* super = record + columns / kSize.columns * kSize.bytes;
-  for (int64_t i = 0; i < columns / kSuperGroup; ++i) {
+  std::byte* super = record + chapter.columns / kSize.columns * kSize.bytes;
+  const int64_t first = chapter.first / kSuperGroup;
+  for (int64_t i = first; i < first + chapter.columns / kSuperGroup; ++i) {
     for (int n = 0; n < count; ++n) {
       const BlockScales scales = read_block_scales(encoding, rows.row(n) + i * bytes);
       std::byte* at = record + n;
@@ -174,16 +187,15 @@ void pack_scales_of_256(const Rows& rows, int count, Encoding encoding, int64_t 
 }
 
 void pack_scales(const TensorView& view, int64_t first, const Rows& rows, int count,
-                 const PackedMatrix& matrix, std::byte* block) {
+                 const PackedMatrix& matrix, const Chapter& chapter) {
   const Encoding encoding = view.encoding;
-  const int64_t columns = matrix.padded_columns();
-  const int64_t groups = columns / kGroup;
   const int bytes = block_bytes(encoding);
-  std::byte* record = block + kernels::records_at(matrix.layout(), columns);
+  std::byte* record = chapter.data + kernels::records_at(matrix.layout(), chapter.columns);
   if (encoding == Encoding::kMXFP4Split) {
     for (int n = 0; n < count; ++n) {
       const GroupScaleRow scales(view, first + n);
-      pack_lane<uint8_t>(scales.scales(), 1, static_cast<int>(groups), kBlockRows, record + n);
+      pack_lane<uint8_t>(scales.scales(), 1, chapter.first / kGroup, chapter.columns / kGroup,
+                         kBlockRows, record + n);
     }
     return;
   }
@@ -191,21 +203,22 @@ void pack_scales(const TensorView& view, int64_t first, const Rows& rows, int co
     case Scales::kNone:
       return;
     case Scales::kHalf:
-      return pack_scales_of_32<uint16_t, 1>(rows, count, groups, bytes, record);
+      return pack_scales_of_32<uint16_t, 1>(rows, count, chapter, bytes, record);
     case Scales::kHalfMin:
-      return pack_scales_of_32<uint16_t, 2>(rows, count, groups, bytes, record);
+      return pack_scales_of_32<uint16_t, 2>(rows, count, chapter, bytes, record);
     case Scales::kE8M0:
-      return pack_scales_of_32<uint8_t, 1>(rows, count, groups, bytes, record);
+      return pack_scales_of_32<uint8_t, 1>(rows, count, chapter, bytes, record);
     case Scales::kSmall16:
-      return pack_scales_of_256<Scales::kSmall16>(rows, count, encoding, columns, record);
+      return pack_scales_of_256<Scales::kSmall16>(rows, count, encoding, chapter, record);
     case Scales::kSmall32:
-      return pack_scales_of_256<Scales::kSmall32>(rows, count, encoding, columns, record);
+      return pack_scales_of_256<Scales::kSmall32>(rows, count, encoding, chapter, record);
     case Scales::kSmallMin32:
-      return pack_scales_of_256<Scales::kSmallMin32>(rows, count, encoding, columns, record);
+      return pack_scales_of_256<Scales::kSmallMin32>(rows, count, encoding, chapter, record);
     case Scales::kNibblesMin16:
-      return pack_scales_of_256<Scales::kNibblesMin16>(rows, count, encoding, columns, record);
+      return pack_scales_of_256<Scales::kNibblesMin16>(rows, count, encoding, chapter, record);
     case Scales::kGroups:
-      for (int n = 0; n < count; ++n) pack_group_scales(view, first + n, matrix, n, record);
+      for (int n = 0; n < count; ++n)
+        pack_group_scales(view, first + n, matrix, n, chapter, record);
   }
 }
 
@@ -224,8 +237,13 @@ void pack_rows(const TensorView& view, int64_t first, int count, const PackedMat
     default:
       break;
   }
-  pack_codes(rows, matrix.layout(), matrix.padded_columns(), block);
-  pack_scales(view, first, rows, count, matrix, block);
+  const int64_t columns = matrix.padded_columns();
+  for (int64_t k = 0; k < columns; k += kernels::kChapterColumns) {
+    const Chapter chapter{k, kernels::chapter_columns(columns, k),
+                          block + kernels::chapter_at(matrix.layout(), matrix.groups, k)};
+    pack_codes(rows, matrix.layout(), chapter);
+    pack_scales(view, first, rows, count, matrix, chapter);
+  }
 }
 
 }  // namespace hearth::engine

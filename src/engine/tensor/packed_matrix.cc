@@ -73,11 +73,11 @@ void unpack_row(const PackedMatrix& matrix, int64_t row, float* out) {
     return;
   }
   for (int64_t k = 0; k < matrix.columns; k += kHalfGroup) {
-    const kernels::Scaling scaling =
-        kernels::scaling_at(layout, matrix.groups, block, padded, k, n);
+    kernels::Place place = kernels::place_of(layout, matrix.groups, block, padded, k);
+    const kernels::Scaling scaling = kernels::scaling_at(layout, matrix.groups, place, n);
     const int64_t end = std::min(k + kHalfGroup, matrix.columns);
-    for (int64_t j = k; j < end; ++j) {
-      const uint8_t code = kernels::code_at(layout, block, padded, j, n);
+    for (int64_t j = k; j < end; ++j, ++place.k) {
+      const uint8_t code = kernels::code_at(layout, place, n);
       out[j] = scaling.apply(kernels::value_of_code(layout.values, code));
     }
   }

@@ -38,7 +38,7 @@ void expect_rows_come_back(const TensorView& view) {
 TEST(PackedMatrix, EveryRowComesBackExactly) {
   for (const TensorKind& kind : all_tensor_kinds()) {
     for (const int64_t rows : {1, 15, 16, 17, 40}) {
-      for (const int64_t columns : {1, 31, 32, 33, 96, 512}) {
+      for (const int64_t columns : {1, 31, 32, 33, 96, 512, 768, 1312}) {
         if (columns % block_elements(kind.encoding) != 0) continue;
         SCOPED_TRACE(testing::Message() << kind.name() << ": " << rows << " x " << columns);
         const TestTensor tensor(kind, rows, columns, engine());

@@ -18,7 +18,7 @@ namespace {
 // Columns that are unpacked and multiplied at a time.
 constexpr int kStepGroups = 2;
 constexpr int kStep = kStepGroups * kGroup;
-static_assert(kSuperGroup % kStep == 0);
+static_assert(kSuperGroup % kStep == 0 && kChapterColumns % kStep == 0);
 
 // What the unpacked weights of an encoding look like.
 struct Form {
@@ -108,39 +108,37 @@ struct Unpack {
   static constexpr bool kLookup = !kForm.summed && kLayout.bits() <= 6;
 
   template <int kQuad>
-  HEARTH_SIMD void floats(const MatmulArgs& args, const std::byte* block, int64_t group,
-                          F32x16 (&w)[4]) {
+  HEARTH_SIMD void floats(const Chapter& chapter, int64_t group, F32x16 (&w)[4]) {
     if constexpr (kPlain) {
       using Weights = std::conditional_t<kForm.tiles == 2, WeightsF16, WeightsBF16>;
       static_assert(Weights::kStep == 2);
       const int64_t k = group * kGroup + kQuad * 4;
       F32x16 first[2];
       F32x16 last[2];
-      Weights::load(block, k, first);
-      Weights::load(block, k + 2, last);
+      Weights::load(chapter.data, k, first);
+      Weights::load(chapter.data, k + 2, last);
       w[0] = first[0];
       w[1] = first[1];
       w[2] = last[0];
       w[3] = last[1];
     } else {
-      Code::template floats<kQuad>(block, args.columns, group, w);
+      Code::template floats<kQuad>(chapter, group, w);
     }
   }
 
   // Columns 4 * kQuad and up of a group.
   template <int kQuad>
-  HEARTH_SIMD void quad(const MatmulArgs& args, const std::byte* block, int64_t group,
-                        std::byte* tile) {
+  HEARTH_SIMD void quad(const Chapter& chapter, int64_t group, std::byte* tile) {
     std::byte* rows = tile + kQuad * 2 * 64;
     if constexpr (kLookup) {
-      const __m512i codes = Code::template stored_quad<kQuad>(block, args.columns, group).v;
+      const __m512i codes = Code::template stored_quad<kQuad>(chapter, group).v;
       _mm512_store_si512(rows, numbers_of<kLayout>(codes));
       _mm512_store_si512(rows + 64, numbers_of<kLayout>(_mm512_srli_epi32(codes, 8)));
     } else {
       F32x16 w[4];
-      floats<kQuad>(args, block, group, w);
+      floats<kQuad>(chapter, group, w);
       if constexpr (Scale::kHalves) {
-        const F32x16 scale = Scale::half_scale(args, block, 2 * group + kQuad / 4);
+        const F32x16 scale = Scale::half_scale(chapter, 2 * group + kQuad / 4);
         for (F32x16& x : w) x = mul(x, scale);
       }
       store_columns<kForm.tiles>(w, rows);
@@ -148,24 +146,23 @@ struct Unpack {
   }
 
   template <int... kQuad>
-  HEARTH_SIMD void quads(const MatmulArgs& args, const std::byte* block, int64_t group,
-                         std::byte* tile, std::integer_sequence<int, kQuad...>) {
-    (quad<kQuad>(args, block, group, tile), ...);
+  HEARTH_SIMD void quads(const Chapter& chapter, int64_t group, std::byte* tile,
+                         std::integer_sequence<int, kQuad...>) {
+    (quad<kQuad>(chapter, group, tile), ...);
   }
 
-  HEARTH_SIMD F32x16 scale(const MatmulArgs& args, const std::byte* block, int64_t group) {
+  HEARTH_SIMD F32x16 scale(const Chapter& chapter, int64_t group) {
     if constexpr (kPlain) {
       return set1(1);
     } else {
-      return Scale::scale(args, block, group);
+      return Scale::scale(chapter, group);
     }
   }
 
-  HEARTH_SIMD void mins(const MatmulArgs& args, const std::byte* block, int64_t group, int g,
-                        Unpacked<kForm.tiles>* out) {
+  HEARTH_SIMD void mins(const Chapter& chapter, int64_t group, int g, Unpacked<kForm.tiles>* out) {
     if constexpr (kForm.mins > 0) {
       for (int i = 0; i < kForm.mins; ++i) {
-        store(out->mins[kForm.mins * g + i], Scale::unit_min(args, block, group, i));
+        store(out->mins[kForm.mins * g + i], Scale::unit_min(chapter, group, i));
       }
     }
   }
@@ -173,12 +170,16 @@ struct Unpack {
   // Groups [first, first + groups) of a block.
   static void run(const MatmulArgs& args, const std::byte* block, int64_t first, int groups,
                   Unpacked<kForm.tiles>* out) {
+    // A step's groups are in one chapter; plain floats have none.
+    const Chapter chapter = kPlain ? Chapter{block, args.columns, args.groups}
+                                   : chapter_of<kLayout>(args, block, first * kGroup);
+    const int64_t group = kPlain ? first : first % kChapterGroups;
     Ahead ahead(args, block, first);
     for (int g = 0; g < groups; ++g) {
       if constexpr (!kPlain) ahead.fetch_group();
-      quads(args, block, first + g, out->tiles[g][0], std::make_integer_sequence<int, 8>());
-      store(out->scales[g], scale(args, block, first + g));
-      mins(args, block, first + g, g, out);
+      quads(chapter, group + g, out->tiles[g][0], std::make_integer_sequence<int, 8>());
+      store(out->scales[g], scale(chapter, group + g));
+      mins(chapter, group + g, g, out);
     }
   }
 };

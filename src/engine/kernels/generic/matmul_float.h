@@ -58,20 +58,17 @@ struct CodedProduct {
   // One group of 32 columns of kBlocks blocks.
   template <int kRows, int kBlocks>
   struct Group {
-    const MatmulArgs& args;
-    const std::byte* block;
+    const Chapter (&chapters)[kBlocks];
     int64_t group;
     const float* x;
     int64_t x_stride;
-
-    const std::byte* block_at(int b) const { return block + b * args.block_bytes; }
 
     template <int kQuad>
     HEARTH_INLINE void add_quad(const F32x16* scales, const F32x16* mins,
                                 F32x16 (&sums)[kBlocks][kRows]) const {
       for (int b = 0; b < kBlocks; ++b) {
         F32x16 w[4];
-        Codes<kLayout>::template floats<kQuad>(block_at(b), args.columns, group, w);
+        Codes<kLayout>::template floats<kQuad>(chapters[b], group, w);
         for (int s = 0; s < 4; ++s) {
           if constexpr (Scale::kMins) w[s] = fma(w[s], scales[b], mins[b]);
           const float* at = x + (kQuad * 4 + s) * x_stride;
@@ -96,8 +93,7 @@ struct CodedProduct {
       clear(part);
       add_half<kHalf>(nullptr, nullptr, part);
       for (int b = 0; b < kBlocks; ++b) {
-        const F32x16 scale =
-            mul(scales[b], Scale::half_scale(args, block_at(b), 2 * group + kHalf));
+        const F32x16 scale = mul(scales[b], Scale::half_scale(chapters[b], 2 * group + kHalf));
         for (int i = 0; i < kRows; ++i) sums[b][i] = fma(part[b][i], scale, sums[b][i]);
       }
     }
@@ -110,8 +106,8 @@ struct CodedProduct {
       F32x16 half_mins[kBlocks];
       for (int b = 0; b < kBlocks; ++b) {
         const int64_t half = 2 * group + kHalf;
-        half_scales[b] = mul(scales[b], Scale::half_scale(args, block_at(b), half));
-        half_mins[b] = mul(mins[b], Scale::half_min(args, block_at(b), half));
+        half_scales[b] = mul(scales[b], Scale::half_scale(chapters[b], half));
+        half_mins[b] = mul(mins[b], Scale::half_min(chapters[b], half));
       }
       add_half<kHalf>(half_scales, half_mins, sums);
     }
@@ -120,8 +116,8 @@ struct CodedProduct {
       F32x16 scales[kBlocks];
       F32x16 mins[kBlocks];
       for (int b = 0; b < kBlocks; ++b) {
-        scales[b] = Scale::scale(args, block_at(b), group);
-        if constexpr (Scale::kMins) mins[b] = Scale::min(args, block_at(b), group);
+        scales[b] = Scale::scale(chapters[b], group);
+        if constexpr (Scale::kMins) mins[b] = Scale::min(chapters[b], group);
       }
       if constexpr (Scale::kMins && Scale::kHalves) {
         add_offset_half<0>(scales, mins, sums);
@@ -153,11 +149,17 @@ struct CodedProduct {
     Ahead first(args, block);
     Ahead last(args, block + (kBlocks - 1) * args.block_bytes);
     static_assert(kBlocks <= 2);
-    for (int64_t group = 0; group < args.columns / kGroup; ++group) {
-      first.fetch_group();
-      if constexpr (kBlocks == 2) last.fetch_group();
-      Group<kRows, kBlocks>{args, block, group, x, x_stride}.add_to(sums);
-      x += kGroup * x_stride;
+    for (int64_t k = 0; k < args.columns; k += kChapterColumns) {
+      Chapter chapters[kBlocks];
+      for (int b = 0; b < kBlocks; ++b) {
+        chapters[b] = chapter_of<kLayout>(args, block + b * args.block_bytes, k);
+      }
+      for (int64_t group = 0; group < chapters[0].columns / kGroup; ++group) {
+        first.fetch_group();
+        if constexpr (kBlocks == 2) last.fetch_group();
+        Group<kRows, kBlocks>{chapters, group, x, x_stride}.add_to(sums);
+        x += kGroup * x_stride;
+      }
     }
     copy_out(sums, out);
   }

@@ -20,8 +20,7 @@ struct QuantProduct {
   // One group of a block and kRows rows of a tile of x_stride.
   template <int kRows>
   struct Group {
-    const MatmulArgs& args;
-    const std::byte* block;
+    const Chapter& chapter;
     int64_t group;
     const std::byte* x;
     int64_t x_stride;
@@ -30,7 +29,7 @@ struct QuantProduct {
 
     template <int kStep, int kEnd>
     HEARTH_INLINE void add_steps(DotSum (&sums)[kRows]) const {
-      const DotWeights w = Code::template step<kStep>(block, args.columns, group);
+      const DotWeights w = Code::template step<kStep>(chapter, group);
       const std::byte* at = x + kStep * x_stride * kStepBytes;
       for (int i = 0; i < kRows; ++i) sums[i] = dot_step(sums[i], w, at + i * kStepBytes);
       if constexpr (kStep + 1 < kEnd) add_steps<kStep + 1, kEnd>(sums);
@@ -48,12 +47,12 @@ struct QuantProduct {
       }
       constexpr int kSteps = (Scale::kHalves ? kHalfGroup : kGroup) / kStepColumns;
       add_steps<kHalf * kSteps, (kHalf + 1) * kSteps>(sums);
-      const F32x16 scale = Scale::unit_scale(args, block, group, kHalf);
+      const F32x16 scale = Scale::unit_scale(chapter, group, kHalf);
       for (int i = 0; i < kRows; ++i) {
         total[i] = fma(to_float(dot_finish(sums[i])), mul(scale, set1(x_scales[i])), total[i]);
       }
       if constexpr (Scale::kMins) {
-        const F32x16 min = Scale::unit_min(args, block, group, kHalf);
+        const F32x16 min = Scale::unit_min(chapter, group, kHalf);
         for (int i = 0; i < kRows; ++i) {
           const auto sum = static_cast<float>(x_unit_sums[i]);
           total[i] = fma(min, set1(x_scales[i] * sum), total[i]);
@@ -79,12 +78,15 @@ struct QuantProduct {
     F32x16 total[kRows];
     for (int i = 0; i < kRows; ++i) total[i] = zero();
     Ahead ahead(args, block);
-    for (int64_t group = 0; group < groups; ++group) {
-      ahead.fetch_group();
-      Group<kRows>{args, block, group, x, x_stride, x_scales, x_sums}.add_to(total);
-      x += kGroup / kStepColumns * kStepBytes * x_stride;
-      x_scales += x_stride;
-      x_sums += 2 * x_stride;
+    for (int64_t first = 0; first < args.columns; first += kChapterColumns) {
+      const Chapter chapter = chapter_of<kLayout>(args, block, first);
+      for (int64_t group = 0; group < chapter.columns / kGroup; ++group) {
+        ahead.fetch_group();
+        Group<kRows>{chapter, group, x, x_stride, x_scales, x_sums}.add_to(total);
+        x += kGroup / kStepColumns * kStepBytes * x_stride;
+        x_scales += x_stride;
+        x_sums += 2 * x_stride;
+      }
     }
     for (int i = 0; i < kRows; ++i) out[i] = total[i];
   }

@@ -26,10 +26,10 @@ struct CodedGroup {
   using Scale = Scaler<kLayout>;
 
   template <int kQuad, class Take>
-  HEARTH_SIMD void unpack_quad(const MatmulArgs& args, const std::byte* block, int64_t group,
-                               F32x16 scale, F32x16 min, Take take) {
+  HEARTH_SIMD void unpack_quad(const Chapter& chapter, int64_t group, F32x16 scale, F32x16 min,
+                               Take take) {
     F32x16 w[4];
-    Codes<kLayout>::template floats<kQuad>(block, args.columns, group, w);
+    Codes<kLayout>::template floats<kQuad>(chapter, group % kChapterGroups, w);
     for (int s = 0; s < 4; ++s) {
       const F32x16 scaled = Scale::kMins ? fma(w[s], scale, min) : mul(w[s], scale);
       take(group * kGroup + kQuad * 4 + s, scaled);
@@ -37,22 +37,22 @@ struct CodedGroup {
   }
 
   template <int kHalf, class Take>
-  HEARTH_SIMD void unpack_half(const MatmulArgs& args, const std::byte* block, int64_t group,
-                               Take take) {
-    const F32x16 scale = Scale::unit_scale(args, block, group, kHalf);
+  HEARTH_SIMD void unpack_half(const Chapter& chapter, int64_t group, Take take) {
+    const F32x16 scale = Scale::unit_scale(chapter, group % kChapterGroups, kHalf);
     F32x16 min = zero();
-    if constexpr (Scale::kMins) min = Scale::unit_min(args, block, group, kHalf);
-    unpack_quad<4 * kHalf>(args, block, group, scale, min, take);
-    unpack_quad<4 * kHalf + 1>(args, block, group, scale, min, take);
-    unpack_quad<4 * kHalf + 2>(args, block, group, scale, min, take);
-    unpack_quad<4 * kHalf + 3>(args, block, group, scale, min, take);
+    if constexpr (Scale::kMins) min = Scale::unit_min(chapter, group % kChapterGroups, kHalf);
+    unpack_quad<4 * kHalf>(chapter, group, scale, min, take);
+    unpack_quad<4 * kHalf + 1>(chapter, group, scale, min, take);
+    unpack_quad<4 * kHalf + 2>(chapter, group, scale, min, take);
+    unpack_quad<4 * kHalf + 3>(chapter, group, scale, min, take);
   }
 
   template <class Take>
   HEARTH_SIMD void unpack(const MatmulArgs& args, const std::byte* block, int64_t group,
                           Take take) {
-    unpack_half<0>(args, block, group, take);
-    unpack_half<1>(args, block, group, take);
+    const Chapter chapter = chapter_of<kLayout>(args, block, group * kGroup);
+    unpack_half<0>(chapter, group, take);
+    unpack_half<1>(chapter, group, take);
   }
 };
 

@@ -41,11 +41,10 @@ struct PanelFiller {
   static constexpr int kGroupSteps = kGroup / kStepColumns;
 
   template <int kStep>
-  HEARTH_SIMD void fill_steps(const std::byte* block, int64_t columns, int64_t group,
-                              std::byte* codes) {
-    store_weights(codes, Codes<kLayout>::template step<kStep>(block, columns, group));
+  HEARTH_SIMD void fill_steps(const Chapter& chapter, int64_t group, std::byte* codes) {
+    store_weights(codes, Codes<kLayout>::template step<kStep>(chapter, group));
     codes += sizeof(DotWeights);
-    if constexpr (kStep + 1 < kGroupSteps) fill_steps<kStep + 1>(block, columns, group, codes);
+    if constexpr (kStep + 1 < kGroupSteps) fill_steps<kStep + 1>(chapter, group, codes);
   }
 
   static void fill(const MatmulArgs& args, const std::byte* block, const Panel& panel, int at) {
@@ -53,15 +52,17 @@ struct PanelFiller {
     float* scales = panel.scales(at);
     float* mins = panel.mins(at);
     Ahead ahead(args, block);
-    for (int64_t group = 0; group < args.columns / kGroup; ++group) {
+    for (int64_t i = 0; i < args.columns / kGroup; ++i) {
+      const Chapter chapter = chapter_of<kLayout>(args, block, i * kGroup);
+      const int64_t group = i % kChapterGroups;
       ahead.fetch_group();
-      fill_steps<0>(block, args.columns, group, codes);
+      fill_steps<0>(chapter, group, codes);
       codes += kGroupSteps * sizeof(DotWeights);
       for (int half = 0; half < kGroup / panel_unit(Scale::kHalves); ++half) {
-        store(scales, Scale::unit_scale(args, block, group, half));
+        store(scales, Scale::unit_scale(chapter, group, half));
         scales += kBlockRows;
         if constexpr (Scale::kMins) {
-          store(mins, Scale::unit_min(args, block, group, half));
+          store(mins, Scale::unit_min(chapter, group, half));
           mins += kBlockRows;
         }
       }

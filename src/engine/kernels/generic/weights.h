@@ -86,6 +86,21 @@ constexpr int kE2M1Offset = 12;
 constexpr Codebook<kIQ4Offset> kIQ4Book(kIQ4Values);
 constexpr Codebook<kE2M1Offset> kE2M1Book(kE2M1Values);
 
+// A chapter of a block, as layout.h says.
+struct Chapter {
+  const std::byte* data;
+  int64_t columns;
+  GroupFormat groups;
+};
+// The one that column k is in.
+template <Layout kLayout>
+HEARTH_SIMD Chapter chapter_of(const MatmulArgs& args, const std::byte* block, int64_t k) {
+  return {block + chapter_at(kLayout, args.groups, k), chapter_columns(args.columns, k),
+          args.groups};
+}
+
+// `group` counts from a chapter's first in what follows.
+
 // The codes of an encoding as unsigned bytes up to kMax, kOffset more than the numbers they stand
 // for.
 template <Layout kLayout>
@@ -100,36 +115,36 @@ struct Codes {
   static constexpr int kDotOffset = kOffset - dot_taken_off(kMax);
   // As they are stored.
   template <int kQuad>
-  HEARTH_SIMD I32x16 stored_quad(const std::byte* block, int64_t columns, int64_t group) {
-    const I32x16 low = load_quad<kLayout.low_bits, 0, kQuad>(block, group);
+  HEARTH_SIMD I32x16 stored_quad(const Chapter& chapter, int64_t group) {
+    const I32x16 low = load_quad<kLayout.low_bits, 0, kQuad>(chapter.data, group);
     if constexpr (kLayout.high_bits == 0) {
       return low;
     } else {
-      const std::byte* high = block + plane_bytes(kLayout.low_bits, columns);
+      const std::byte* high = chapter.data + plane_bytes(kLayout.low_bits, chapter.columns);
       return either(low, load_quad<kLayout.high_bits, kLayout.low_bits, kQuad>(high, group));
     }
   }
   template <int kQuad>
-  HEARTH_SIMD I32x16 quad(const std::byte* block, int64_t columns, int64_t group) {
-    I32x16 bytes = stored_quad<kQuad>(block, columns, group);
+  HEARTH_SIMD I32x16 quad(const Chapter& chapter, int64_t group) {
+    I32x16 bytes = stored_quad<kQuad>(chapter, group);
     if constexpr (kLayout.values == Values::kIQ4) bytes = lookup(kIQ4Book.bytes, bytes);
     if constexpr (kLayout.values == Values::kE2M1) bytes = lookup(kE2M1Book.bytes, bytes);
     return bytes;
   }
   // Step kStep of a group, as dot products take it.
   template <int kStep>
-  HEARTH_SIMD DotWeights step(const std::byte* block, int64_t columns, int64_t group) {
+  HEARTH_SIMD DotWeights step(const Chapter& chapter, int64_t group) {
     if constexpr (kStepColumns == 4) {
-      return dot_weights<kMax>(quad<kStep>(block, columns, group));
+      return dot_weights<kMax>(quad<kStep>(chapter, group));
     } else {
-      return dot_weights<kMax>(quad<2 * kStep>(block, columns, group),
-                               quad<2 * kStep + 1>(block, columns, group));
+      return dot_weights<kMax>(quad<2 * kStep>(chapter, group),
+                               quad<2 * kStep + 1>(chapter, group));
     }
   }
   // A quad as floats, offset taken off.
   template <int kQuad>
-  HEARTH_SIMD void floats(const std::byte* block, int64_t columns, int64_t group, F32x16 (&w)[4]) {
-    const I32x16 bytes = quad<kQuad>(block, columns, group);
+  HEARTH_SIMD void floats(const Chapter& chapter, int64_t group, F32x16 (&w)[4]) {
+    const I32x16 bytes = quad<kQuad>(chapter, group);
     if constexpr (kLayout.values == Values::kFloat8) {
       w[0] = e4m3_floats<0>(bytes);
       w[1] = e4m3_floats<1>(bytes);
@@ -169,84 +184,82 @@ struct Scaler {
                                 (kKind == Scales::kGroups && kLayout.values == Values::kInteger);
   static_assert(!kMins || Codes<kLayout>::kOffset == 0);
 
-  HEARTH_SIMD const std::byte* record(const std::byte* block, int64_t columns, int64_t k) {
+  // `k` counts from the chapter's first column.
+  HEARTH_SIMD const std::byte* record(const Chapter& chapter, int64_t k) {
     constexpr Records kSize = records(kKind);
-    return block + records_at(kLayout, columns) + k / kSize.columns * kSize.bytes;
+    return chapter.data + records_at(kLayout, chapter.columns) + k / kSize.columns * kSize.bytes;
   }
-  HEARTH_SIMD const std::byte* super_record(const std::byte* block, int64_t columns, int64_t k) {
-    return block + super_records_at(kLayout, columns) +
+  HEARTH_SIMD const std::byte* super_record(const Chapter& chapter, int64_t k) {
+    return chapter.data + super_records_at(kLayout, chapter.columns) +
            k / kSuperGroup * records(kKind).super_bytes;
   }
-  HEARTH_SIMD const std::byte* group_record(const MatmulArgs& args, const std::byte* block,
-                                            int64_t k) {
-    return block + records_at(kLayout, args.columns) +
-           group_of(args.groups, k) * group_record_bytes(args.groups);
+  HEARTH_SIMD const std::byte* group_record(const Chapter& chapter, int64_t k) {
+    return chapter.data + records_at(kLayout, chapter.columns) +
+           group_of(chapter.groups, k) * group_record_bytes(chapter.groups);
   }
 
-  HEARTH_SIMD F32x16 scale(const MatmulArgs& args, const std::byte* block, int64_t group) {
+  HEARTH_SIMD F32x16 scale(const Chapter& chapter, int64_t group) {
     const int64_t k = group * kGroup;
     if constexpr (kKind == Scales::kGroups) {
-      return load_group_floats(args.groups.type, group_record(args, block, k));
+      return load_group_floats(chapter.groups.type, group_record(chapter, k));
     } else if constexpr (kKind == Scales::kHalf || kKind == Scales::kHalfMin) {
-      return load_f16(record(block, args.columns, k));
+      return load_f16(record(chapter, k));
     } else if constexpr (kKind == Scales::kE8M0) {
       // Half a power of two: E2M1 numbers are doubled. 2^-128 becomes zero.
-      return mul(float_bits<23>(load_u8(record(block, args.columns, k))), set1(0.5f));
+      return mul(float_bits<23>(load_u8(record(chapter, k))), set1(0.5f));
     } else {
-      const F32x16 factor = load_f16(super_record(block, args.columns, k));
+      const F32x16 factor = load_f16(super_record(chapter, k));
       if constexpr (kHalves) return factor;
-      const std::byte* small = record(block, args.columns, k);
+      const std::byte* small = record(chapter, k);
       if constexpr (kKind == Scales::kSmall32) return mul(factor, to_float(load_i8(small)));
       return mul(factor, to_float(load_u8(small)));
     }
   }
 
-  HEARTH_SIMD F32x16 min(const MatmulArgs& args, const std::byte* block, int64_t group) {
+  HEARTH_SIMD F32x16 min(const Chapter& chapter, int64_t group) {
     const int64_t k = group * kGroup;
     if constexpr (kKind == Scales::kGroups) {
-      const std::byte* first = group_record(args, block, k);
-      const std::byte* second = first + kBlockRows * group_float_bytes(args.groups);
-      if (args.groups.offset == GroupOffset::kMin) {
-        return load_group_floats(args.groups.type, second);
+      const std::byte* first = group_record(chapter, k);
+      const std::byte* second = first + kBlockRows * group_float_bytes(chapter.groups);
+      if (chapter.groups.offset == GroupOffset::kMin) {
+        return load_group_floats(chapter.groups.type, second);
       }
-      const F32x16 offset = args.groups.offset == GroupOffset::kZero
+      const F32x16 offset = chapter.groups.offset == GroupOffset::kZero
                                 ? to_float(load_u8(second))
                                 : set1(1 << (kLayout.bits() - 1));
-      return mul(load_group_floats(args.groups.type, first), sub(zero(), offset));
+      return mul(load_group_floats(chapter.groups.type, first), sub(zero(), offset));
     } else if constexpr (kKind == Scales::kHalfMin) {
-      return load_f16(record(block, args.columns, k) + 32);
+      return load_f16(record(chapter, k) + 32);
     } else {
-      const F32x16 factor = load_f16(super_record(block, args.columns, k) + 32);
+      const F32x16 factor = load_f16(super_record(chapter, k) + 32);
       if constexpr (kHalves) return factor;
-      return mul(factor, to_float(load_u8(record(block, args.columns, k) + 16)));
+      return mul(factor, to_float(load_u8(record(chapter, k) + 16)));
     }
   }
 
   // Of a unit, which is a half group where half groups have scales of their own, else the group:
   // weights are unit_scale * number + unit_min.
-  HEARTH_SIMD F32x16 unit_scale(const MatmulArgs& args, const std::byte* block, int64_t group,
-                                int half) {
+  HEARTH_SIMD F32x16 unit_scale(const Chapter& chapter, int64_t group, int half) {
     if constexpr (kHalves) {
-      return mul(scale(args, block, group), half_scale(args, block, 2 * group + half));
+      return mul(scale(chapter, group), half_scale(chapter, 2 * group + half));
     }
-    return scale(args, block, group);
+    return scale(chapter, group);
   }
-  HEARTH_SIMD F32x16 unit_min(const MatmulArgs& args, const std::byte* block, int64_t group,
-                              int half) {
+  HEARTH_SIMD F32x16 unit_min(const Chapter& chapter, int64_t group, int half) {
     if constexpr (kHalves) {
-      return mul(min(args, block, group), half_min(args, block, 2 * group + half));
+      return mul(min(chapter, group), half_min(chapter, 2 * group + half));
     }
-    return min(args, block, group);
+    return min(chapter, group);
   }
 
-  // `half`: counts half groups of the block.
-  HEARTH_SIMD F32x16 half_scale(const MatmulArgs& args, const std::byte* block, int64_t half) {
-    const std::byte* small = record(block, args.columns, half * kHalfGroup);
+  // `half`: counts half groups of the chapter.
+  HEARTH_SIMD F32x16 half_scale(const Chapter& chapter, int64_t half) {
+    const std::byte* small = record(chapter, half * kHalfGroup);
     if constexpr (kKind == Scales::kSmall16) return to_float(load_i8(small));
     return to_float(field<0, 15>(load_u8(small)));
   }
-  HEARTH_SIMD F32x16 half_min(const MatmulArgs& args, const std::byte* block, int64_t half) {
-    return to_float(field<4, 15>(load_u8(record(block, args.columns, half * kHalfGroup))));
+  HEARTH_SIMD F32x16 half_min(const Chapter& chapter, int64_t half) {
+    return to_float(field<4, 15>(load_u8(record(chapter, half * kHalfGroup))));
   }
 };
 

@@ -41,9 +41,12 @@ void matmul(const MatmulArgs& args) {
           part += float_at(kLayout.values, block, j, n) * x[j * m + i];
         }
       } else {
-        const Scaling scaling = scaling_at(kLayout, args.groups, block, args.columns, k, n);
+        const auto place = [&](int64_t column) {
+          return place_of(kLayout, args.groups, block, args.columns, column);
+        };
+        const Scaling scaling = scaling_at(kLayout, args.groups, place(k), n);
         for (int64_t j = k; j < k + kHalfGroup; ++j) {
-          const uint8_t code = code_at(kLayout, block, args.columns, j, n);
+          const uint8_t code = code_at(kLayout, place(j), n);
           part += scaling.apply(value_of_code(kLayout.values, code)) * x[j * m + i];
         }
       }
@@ -67,11 +70,14 @@ void matmul_q(const MatmulArgs& args) {
     const int32_t* x_sums = args.xq_sums + first_row * (args.columns / kHalfGroup);
     float sum = 0;
     for (int64_t k = 0; k < args.columns; k += kHalfGroup) {
-      const Scaling scaling = scaling_at(kLayout, args.groups, block, args.columns, k, n);
+      const auto place = [&](int64_t column) {
+        return place_of(kLayout, args.groups, block, args.columns, column);
+      };
+      const Scaling scaling = scaling_at(kLayout, args.groups, place(k), n);
       const int32_t x_sum = x_sums[k / kHalfGroup * m + i];
       int32_t part = -scaling.offset * x_sum;
       for (int64_t j = k; j < k + kHalfGroup; ++j) {
-        const uint8_t code = code_at(kLayout, block, args.columns, j, n);
+        const uint8_t code = code_at(kLayout, place(j), n);
         part += static_cast<int>(value_of_code(kLayout.values, code)) * activation(x, m, j, i);
       }
       const float weighted =
@@ -92,9 +98,9 @@ void matmul_transposed(const TransposedArgs& args) {
     if constexpr (kLayout.values < Values::kFloat8) {
       return float_at(kLayout.values, block, k, n);
     } else {
-      const uint8_t code = code_at(kLayout, block, padded, k, n);
-      return scaling_at(kLayout, args.groups, block, padded, k, n)
-          .apply(value_of_code(kLayout.values, code));
+      const Place place = place_of(kLayout, args.groups, block, padded, k);
+      const uint8_t code = code_at(kLayout, place, n);
+      return scaling_at(kLayout, args.groups, place, n).apply(value_of_code(kLayout.values, code));
     }
   };
   for (int64_t k = 0; k < args.outputs; ++k) {
