@@ -29,6 +29,7 @@ class WatchedGroup final : public fabric::Group {
   int rank() const override { return group_->rank(); }
   int size() const override { return group_->size(); }
   std::string_view transport() const override { return group_->transport(); }
+  bool shares_memory(int rank) const override { return group_->shares_memory(rank); }
   Result<void> send(int to, fabric::Tag tag, std::span<const std::byte> data) override {
     bytes_[tag] += data.size();
     return group_->send(to, tag, data);
