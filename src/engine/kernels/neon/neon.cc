@@ -1,35 +1,12 @@
 // The generic kernels, compiled for one instruction set (flags: kernels.cmake).
-
 #include "engine/kernels/neon/simd.h"
 
-// Each builds on those before it.
-#include "engine/kernels/generic/rows.h"
-
-#include "engine/kernels/generic/delta_rule.h"
-#include "engine/kernels/generic/peak.h"
-#include "engine/kernels/tables.h"
+// Builds on it.
+#include "engine/kernels/generic/table.h"
 
 namespace hearth::engine::kernels {
 
-using namespace neon;
-
-const Kernels kNeonKernels = {
-    .matmul = kNeonFloatKernels.of,
-    .matmul_q = kNeonQuantKernels.of,
-    .matmul_transposed = kNeonTransposedKernels.of,
-    .tile_f32 = tile_f32,
-    .tile_q = tile_q,
-    .rms_norm = rms_norm,
-    .rope_half = rope_half,
-    .rope_interleaved = rope_interleaved,
-    .silu_mul = silu_mul,
-    .gelu_mul = gelu_mul,
-    .swiglu_oss = swiglu_oss,
-    .add = add_rows,
-    .delta_rule = delta_rule,
-    .attention = &kNeonAttentionKernels,
-    .peak_float = peak_float,
-    .peak_quantised = peak_quantised,
-};
+constinit const Kernels kNeonKernels = neon::kernels_with(
+    kNeonFloatKernels, kNeonQuantKernels, kNeonTransposedKernels, kNeonAttentionKernels);
 
 }  // namespace hearth::engine::kernels
