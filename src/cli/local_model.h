@@ -46,11 +46,13 @@ struct LocalModel {
   std::string name;
   std::string path;
   std::unique_ptr<engine::ModelFiles> files;
+  std::vector<int> cuts;                                        // stage i: layers cuts[i] and up
   std::vector<std::unique_ptr<daemon::RunnerProcess>> runners;  // ranks 1 and up
   std::unique_ptr<engine::RankModel> model;                     // rank 0
   std::unique_ptr<fabric::Group> group;
   double load_seconds = 0;
 
+  std::vector<int> layers() const;  // of each stage
   // `error` with what became of the runners: "rank 1 is gone (runner rank 1 was killed by signal 9
   // (Killed))".
   Error explain(const Error& error) const;
