@@ -283,8 +283,8 @@ TEST_P(SchedulerSeedTest, ServesEveryoneUnderRandomLoad) {
   int finished = 0;
   int idle_steps = 0;
   std::deque<std::vector<int32_t>> out;  // what the steps in flight draw
-  for (int round = 0; round < 60'000 && (round < 600 || !open.empty()); ++round) {
-    if (round < 600 && below(4) == 0) {
+  for (int round = 0; round < 60'000 && (round < 1200 || !open.empty()); ++round) {
+    if (round < 1200 && below(4) == 0) {
       const int total = 2 + below(static_cast<int>(options.kv_tokens) - 1);
       const int prompt = 1 + below(total - 1);
       SequenceRequest made = request(next_id++, prompt, total - prompt);
