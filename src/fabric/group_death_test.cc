@@ -3,10 +3,12 @@
 // reports the error.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
 
 #include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 #include <sstream>
 #include <string>
@@ -21,7 +23,9 @@
 namespace hearth::fabric::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
@@ -189,6 +193,50 @@ TEST_P(GroupDeath, ARankThatCallsNothingForLongIsNotDead) {
     EXPECT_TRUE(sent.ok()) << sent.error().message();
     EXPECT_EQ(children_[rank - 1]->hear(), "received hello");
   }
+}
+
+// A network namespace in which `body` runs, on a thread of its own, with the loopback as its only
+// interface. False where the system refuses.
+bool in_own_network(const std::function<void()>& body) {
+  bool granted = false;
+  std::thread([&] {
+    granted = ::unshare(CLONE_NEWNET) == 0 && std::system("ip link set lo up") == 0;
+    if (granted) body();
+  }).join();
+  return granted;
+}
+
+class GroupLinkCut : public ::testing::TestWithParam<Way> {
+ protected:
+  WayScope scope_{GetParam()};
+};
+
+INSTANTIATE_TEST_SUITE_P(Ways, GroupLinkCut, ::testing::ValuesIn(socket_ways()),
+                         [](const auto& info) { return info.param.name; });
+
+// From one moment on packets vanish; no connection is closed.
+TEST_P(GroupLinkCut, EveryRankNamesOneThatItNoLongerHears) {
+  const bool granted = in_own_network([] {
+    Joined joined = join_all(GetParam(), 3);
+    Clock::time_point before;
+    std::thread cutter([&] {
+      std::this_thread::sleep_for(300ms);
+      before = Clock::now();
+      EXPECT_EQ(std::system("ip link set lo down"), 0);
+    });
+    on_every_rank(&joined, [&](Group& group) {
+      std::vector<std::byte> data;
+      const auto result = group.recv((group.rank() + 1) % 3, kNever, &data);
+      EXPECT_LT(Clock::now() - before, kNoticedWithin);
+      ASSERT_FALSE(result.ok());
+      EXPECT_EQ(result.error().code(), Code::kUnavailable);
+      EXPECT_THAT(result.error().message(),
+                  AllOf(StartsWith("rank "), HasSubstr("died: silent"),
+                        Not(StartsWith("rank " + std::to_string(group.rank())))));
+    });
+    cutter.join();
+  });
+  if (!granted) GTEST_SKIP() << "network namespaces are refused here";
 }
 
 }  // namespace
