@@ -36,7 +36,7 @@ struct StepResult {
 class Executor {
  public:
   // kInvalidArgument when the model's shard does not belong to the group's rank 0. Both must
-  // outlive the executor.
+  // outlive the executor. A model that served a group that failed serves the next one as if new.
   static Result<std::unique_ptr<Executor>> create(engine::RankModel& model, fabric::Group& group);
   ~Executor();
 
@@ -74,7 +74,7 @@ class Executor {
 };
 
 // Any other rank: computes the head's steps until the group fails, and returns why it did. An error
-// of this rank fails the group, naming the rank.
+// of this rank fails the group, naming the rank. The model then can follow in another group.
 Error follow(engine::RankModel& model, fabric::Group& group);
 
 }  // namespace hearth::runtime

@@ -24,7 +24,8 @@ struct InstanceOptions {
   std::string name;                           // of the model, for messages
   const engine::ModelFiles* files = nullptr;  // read during start only
   std::shared_ptr<const engine::Tokenizer> tokenizer;
-  std::unique_ptr<engine::RankModel> model;  // rank 0's
+  // Rank 0's. Whoever keeps it may give it to the next instance when this one's group has failed.
+  std::shared_ptr<engine::RankModel> model;
   std::unique_ptr<fabric::Group> group;
   int step_rows_max = 512;
   // Called once, from the step thread, when the group failed; requests have had their Error by

@@ -64,6 +64,7 @@ Result<void> Stage::check_shard() const {
 
 Result<void> Stage::join_team() {
   HEARTH_RETURN_IF_ERROR(check_shard());
+  for (int slot = 0; slot < model_.sequences_max(); ++slot) model_.release(slot);
   if (slices() == 1) return {};
   std::vector<int> ranks(at(slices()));
   std::iota(ranks.begin(), ranks.end(), group_.rank() - model_.shard().slice);

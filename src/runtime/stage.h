@@ -33,7 +33,8 @@ class Stage {
  public:
   Stage(engine::RankModel& model, fabric::Group& group);
 
-  // Before the first step: joins the model with its team. kInvalidArgument when the shard is not
+  // Before the first step: forgets what the model's slots hold, be it from a group that failed, and
+  // joins the model with its team. kInvalidArgument when the shard is not
   // the rank's place in the grid: the first stage's ranks come first, the last's last, and slices
   // are numbered alike in all.
   Result<void> join_team();

@@ -252,6 +252,7 @@ Result<void> DecoderModel::join(fabric::Collectives& team) {
                    std::to_string(team.size()));
   }
   context_.team = &team;
+  team_status_ = {};
   return {};
 }
 
