@@ -247,20 +247,20 @@ Result<void> Stage::receive_logits(int from, int columns, std::span<float> logit
 }
 
 Result<void> Stage::send_result(const Step& step, const StepResult& result) {
+  if (step.rows() == 0) return {};
   if (step.output == StepOutput::kTokens) {
-    if (result.tokens.empty()) return {};
     return group_.send(0, kTokensTag, std::as_bytes(std::span(result.tokens)));
   }
   return send_logits(0, model_.spec().vocab, result.logits);
 }
 
 Result<void> Stage::receive_result(const Step& step, StepResult* result) {
+  if (step.rows() == 0) return {};
   if (step.output == StepOutput::kLogits) {
     result->logits.resize(at(step.rows()) * at(model_.spec().vocab));
     return receive_logits(drawer(), model_.spec().vocab, result->logits);
   }
   result->tokens.resize(at(step.outputs()));
-  if (result->tokens.empty()) return {};
   HEARTH_RETURN_IF_ERROR(
       receive(group_, drawer(), kTokensTag, std::as_writable_bytes(std::span(result->tokens))));
   for (const int32_t token : result->tokens) {

@@ -42,11 +42,13 @@ class Stage {
   // on: hidden states to the next stage, or, on the rank that draws, the outputs into `result`.
   Result<void> compute(const Step& step, StepResult* result);
 
-  // The outputs on their way to the head from the rank that draws.
+  // The outputs on their way to the head from the rank that draws. Tokens come for every step that
+  // has rows, if none are drawn as an empty message: the head knows by it how far the pipeline is.
   Result<void> send_result(const Step& step, const StepResult& result);
   Result<void> receive_result(const Step& step, StepResult* result);
 
   bool draws() const { return group_.rank() == drawer(); }
+  int stages() const { return group_.size() / slices(); }
   fabric::Group& group() { return group_; }
 
   // `error` as this rank's, after failing the group with it (unless the group is what failed).
