@@ -102,7 +102,6 @@ struct Plan {
   std::string token;  // shared secret of the epoch's group (fabric/group.h)
   std::vector<RankPlan> ranks;
   int slices = 1;
-  std::string transport = "auto";  // fabric::GroupOptions::transport
   // Predicted for one sequence; 0 where not enough is measured.
   int64_t token_ns = 0;
   int64_t first_token_ns = 0;  // of a prompt of kPredictedPromptTokens (placement.h)

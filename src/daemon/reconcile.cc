@@ -81,9 +81,20 @@ std::optional<std::vector<std::string>> rendezvous(const ClusterView& view,
   return addresses;
 }
 
+// Empty where each stage has one rank.
+std::vector<double> shares_of(const cluster::Plan& plan, int stage) {
+  std::vector<double> shares;
+  if (plan.slices == 1) return shares;
+  for (int slice = 0; slice < plan.slices; ++slice) {
+    shares.push_back(plan.ranks[static_cast<size_t>(stage * plan.slices + slice)].share);
+  }
+  return shares;
+}
+
 void plan_starts(const ClusterView& view, const std::vector<LocalRunner>& local,
                  const InstanceView& instance, std::vector<StartRunner>* starts) {
   const int world_size = static_cast<int>(instance.plan.ranks.size());
+  const int slices = instance.plan.slices;
   for (int rank = 0; rank < world_size; ++rank) {
     const cluster::RankPlan& shard = instance.plan.ranks[rank];
     if (shard.device != view.self) continue;
@@ -99,7 +110,9 @@ void plan_starts(const ClusterView& view, const std::vector<LocalRunner>& local,
                        .model = instance.model,
                        .kv = instance.kv,
                        .layer_begin = shard.layer_begin,
-                       .layer_end = shard.layer_end});
+                       .layer_end = shard.layer_end,
+                       .slice = rank % slices,
+                       .shares = shares_of(instance.plan, rank / slices)});
   }
 }
 
@@ -121,7 +134,8 @@ Actions reconcile(const ClusterView& view, const std::vector<LocalRunner>& local
                                  .epoch = own.epoch,
                                  .rank = own.rank,
                                  .addresses = *std::move(addresses),
-                                 .token = instance.plan.token});
+                                 .token = instance.plan.token,
+                                 .wire = instance.plan.ranks[own.rank].wire});
     }
   }
   for (const auto& [id, instance] : view.instances) {

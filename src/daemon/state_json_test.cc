@@ -181,7 +181,8 @@ TEST(StateJson, SurvivesTextThatIsNotUtf8) {
 }
 
 TEST(PreviewsJson, PlansForOneAndTwoDevices) {
-  const json previews = json::parse(previews_json(cluster_of_two(), ember(), "q8"))["previews"];
+  const json previews =
+      json::parse(previews_json(cluster_of_two(), {.model = ember(), .kv = "q8"}))["previews"];
   ASSERT_EQ(previews.size(), 2u);
   for (int devices = 1; devices <= 2; ++devices) {
     const json& preview = previews[devices - 1];
@@ -201,7 +202,7 @@ TEST(PreviewsJson, PlansForOneAndTwoDevices) {
 TEST(PreviewsJson, SaysWhyNothingFits) {
   cluster::ModelFacts model = ember();
   model.layer_bytes = 100'000'000'000;
-  const json previews = json::parse(previews_json(cluster_of_two(), model, "q16"))["previews"];
+  const json previews = json::parse(previews_json(cluster_of_two(), {.model = model}))["previews"];
   ASSERT_EQ(previews.size(), 2u);
   EXPECT_TRUE(previews[0]["instance"].is_null());
   EXPECT_TRUE(previews[0]["memory_delta_by_node"].is_null());

@@ -128,7 +128,8 @@ TEST(LinkProbe, NonsenseHurtsNobody) {
   for (int i = 0; i < 40; ++i) {
     Stranger stranger(listening->port());
     if (i % 2 == 1) stranger.introduce(listening->token());
-    std::string bytes = ProbeRequest{static_cast<uint32_t>(random() % 100)}.encode() + std::string(random() % 200, 'x');
+    std::string bytes = ProbeRequest{static_cast<uint32_t>(random() % 100)}.encode() +
+                        std::string(random() % 200, 'x');
     for (int flips = 0; flips < 3; ++flips) {
       bytes[random() % bytes.size()] = static_cast<char>(random());
     }

@@ -31,7 +31,8 @@ inline constexpr fabric::Tag kCandidatesTag = 5;
 // The first rank of the last stage draws. Not thread-safe.
 class Stage {
  public:
-  Stage(engine::RankModel& model, fabric::Group& group);
+  // `team`: of the ranks that share a stage; the same on all of them.
+  Stage(engine::RankModel& model, fabric::Group& group, const fabric::TeamOptions& team = {});
 
   // Before the first step: joins the model with its team. kInvalidArgument when the shard is not
   // the rank's place in the grid: the first stage's ranks come first, the last's last, and slices
@@ -80,6 +81,7 @@ class Stage {
 
   engine::RankModel& model_;
   fabric::Group& group_;
+  const fabric::TeamOptions team_options_;
   const StepBounds bounds_;
   std::vector<std::vector<int32_t>> history_;  // the tokens that each slot holds
   std::unique_ptr<fabric::Collectives> team_;  // where there are slices

@@ -20,7 +20,7 @@ constexpr size_t kAddressesPerDeviceMax = 32;
 constexpr size_t kRunnersPerDeviceMax = 4 * limits::kInstancesMax;
 constexpr int64_t kBytesMax = int64_t{1} << 50;
 constexpr int64_t kTimeMax = int64_t{1} << 53;
-constexpr int64_t kLayersMax = 4096;
+constexpr int64_t kLayersMax = 1024;
 constexpr size_t kKvTypesMax = 16;
 constexpr size_t kLinksPerDeviceMax = 1024;
 constexpr size_t kTransportsMax = 16;
@@ -292,7 +292,6 @@ std::string encode(const InstanceView& instance) {
                {"token", instance.plan.token},
                {"ranks", std::move(ranks)},
                {"slices", instance.plan.slices},
-               {"transport", cut(instance.plan.transport)},
                {"token_ns", instance.plan.token_ns},
                {"first_token_ns", instance.plan.first_token_ns},
                {"message", cut(instance.message, kMessageBytesMax)},
@@ -369,7 +368,6 @@ Result<InstanceView> decode_instance(const InstanceId& id, const std::string& bo
   }
   Plan& plan = instance.plan;
   plan.slices = static_cast<int>(std::max<int64_t>(1, fields.number("slices", limits::kRanksMax)));
-  if (std::string name = fields.text("transport"); !name.empty()) plan.transport = std::move(name);
   plan.token_ns = fields.number("token_ns", kTimeMax);
   plan.first_token_ns = fields.number("first_token_ns", kTimeMax);
   instance.message = fields.text("message", kMessageBytesMax);

@@ -41,7 +41,6 @@ describe('requests', () => {
     expect(JSON.parse(fetched.mock.calls[0]![1]!.body as string)).toEqual({
       model_id: 'ember',
       min_nodes: 3,
-      sharding: 'Pipeline',
     });
   });
 

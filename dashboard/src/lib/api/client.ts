@@ -44,7 +44,7 @@ export async function fetchPreviews(modelId: string, signal?: AbortSignal): Prom
 }
 
 export async function placeInstance(modelId: string, minNodes: number): Promise<CommandAnswer> {
-  const body = { model_id: modelId, min_nodes: minNodes, sharding: 'Pipeline' };
+  const body = { model_id: modelId, min_nodes: minNodes };
   return (await post('/place_instance', body)).json() as Promise<CommandAnswer>;
 }
 
