@@ -74,6 +74,7 @@ Json links_json(const ClusterView& view) {
     Json from_here = Json::array();
     for (const LinkFacts& link : device.facts.links) {
       from_here.push_back(link_json(device.facts, link, view));
+      from_here.back()["chosen"] = &link == best_link(device.facts, link.to);
     }
     links[id.str()] = std::move(from_here);
   }
