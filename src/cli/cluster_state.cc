@@ -34,9 +34,9 @@ StateInstance instance_of(const json& state, const json& item) {
   const json& assignments = item.at("shardAssignments");
   std::map<int, StateShard> by_rank;
   for (const auto& [device, runner] : assignments.at("nodeToRunner").items()) {
-    // {"PipelineShardMetadata": {...}} or {"TensorShardMetadata": {...}}
-    const json& shard =
-        assignments.at("runnerToShard").at(runner.get<std::string>()).items().begin().value();
+    const json& shards = assignments.at("runnerToShard").at(runner.get<std::string>());
+    const bool tensor = shards.contains("TensorShardMetadata");
+    const json& shard = shards.at(tensor ? "TensorShardMetadata" : "PipelineShardMetadata");
     const json& identities = state.at("nodeIdentities");
     by_rank[shard.at("deviceRank")] = {
         .device_id = device,

@@ -86,9 +86,9 @@ void draw(const ClusterState& state, const json& plan) {
 }
 
 std::string wire_of(const json& plan, const json& link) {
-  if (link.at("carries") != "sums") return link.at("carries");
-  const std::string wire = plan.at("ranks").at(link.at("fromRank").get<size_t>()).at("wire");
-  return fmt::format("sums ({})", wire);
+  if (link.at("carries") != "sums") return link.at("carries").get<std::string>();
+  const json& rank = plan.at("ranks").at(link.at("fromRank").get<size_t>());
+  return fmt::format("sums ({})", rank.at("wire").get<std::string>());
 }
 
 void print_links(const json& plan) {
@@ -107,7 +107,8 @@ void print_links(const json& plan) {
     rows.push_back(
         {ranks, wire_of(plan, entry),
          link.at("carriedBy").is_string() ? link.at("carriedBy").get<std::string>() : "-",
-         link.at("host"), latency_text(latency.is_number() ? latency.get<double>() : 0),
+         link.at("host").get<std::string>(),
+         latency_text(latency.is_number() ? latency.get<double>() : 0),
          bandwidth_text(link.at("bitsPerSecond").get<double>())});
   }
   std::printf("\n%s", table(rows).c_str());
