@@ -21,8 +21,9 @@ Result<void> follow_step(Stage& stage, std::vector<std::byte>* buffer) {
 Executor::Executor(std::unique_ptr<Stage> stage) : stage_(std::move(stage)) {}
 Executor::~Executor() = default;
 
-Result<std::unique_ptr<Executor>> Executor::create(engine::RankModel& model, fabric::Group& group) {
-  auto stage = std::make_unique<Stage>(model, group);
+Result<std::unique_ptr<Executor>> Executor::create(engine::RankModel& model, fabric::Group& group,
+                                                   const fabric::TeamOptions& team) {
+  auto stage = std::make_unique<Stage>(model, group, team);
   HEARTH_RETURN_IF_ERROR(stage->join_team());
   return std::unique_ptr<Executor>(new Executor(std::move(stage)));
 }
@@ -76,8 +77,8 @@ Error Executor::fail(const Error& error) {
   return stage_->fail(error);
 }
 
-Error follow(engine::RankModel& model, fabric::Group& group) {
-  Stage stage(model, group);
+Error follow(engine::RankModel& model, fabric::Group& group, const fabric::TeamOptions& team) {
+  Stage stage(model, group, team);
   Result<void> done = stage.join_team();
   std::vector<std::byte> buffer;
   while (done.ok()) done = follow_step(stage, &buffer);

@@ -19,6 +19,7 @@
 
 #include "base/result.h"
 #include "engine/rank_model.h"
+#include "fabric/collectives.h"
 #include "fabric/group.h"
 #include "runtime/step.h"
 
@@ -37,7 +38,8 @@ class Executor {
  public:
   // kInvalidArgument when the model's shard does not belong to the group's rank 0. Both must
   // outlive the executor. A model that served a group that failed serves the next one as if new.
-  static Result<std::unique_ptr<Executor>> create(engine::RankModel& model, fabric::Group& group);
+  static Result<std::unique_ptr<Executor>> create(engine::RankModel& model, fabric::Group& group,
+                                                  const fabric::TeamOptions& team = {});
   ~Executor();
 
   int stages() const;
@@ -75,6 +77,6 @@ class Executor {
 
 // Any other rank: computes the head's steps until the group fails, and returns why it did. An error
 // of this rank fails the group, naming the rank. The model then can follow in another group.
-Error follow(engine::RankModel& model, fabric::Group& group);
+Error follow(engine::RankModel& model, fabric::Group& group, const fabric::TeamOptions& team = {});
 
 }  // namespace hearth::runtime

@@ -275,7 +275,8 @@ class InstanceImpl final : public Instance {
 }  // namespace
 
 Result<std::unique_ptr<Instance>> Instance::start(InstanceOptions options) {
-  HEARTH_TRY(std::unique_ptr<Executor> executor, Executor::create(*options.model, *options.group));
+  HEARTH_TRY(std::unique_ptr<Executor> executor,
+             Executor::create(*options.model, *options.group, options.team));
   return std::unique_ptr<Instance>(
       std::make_unique<InstanceImpl>(std::move(options), std::move(executor)));
 }

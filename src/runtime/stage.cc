@@ -42,9 +42,10 @@ size_t numbers_per_message(int columns) {
 
 }  // namespace
 
-Stage::Stage(engine::RankModel& model, fabric::Group& group)
+Stage::Stage(engine::RankModel& model, fabric::Group& group, const fabric::TeamOptions& team)
     : model_(model),
       group_(group),
+      team_options_(team),
       bounds_(bounds_of(model)),
       history_(at(model.sequences_max())) {}
 
@@ -68,7 +69,7 @@ Result<void> Stage::join_team() {
   if (slices() == 1) return {};
   std::vector<int> ranks(at(slices()));
   std::iota(ranks.begin(), ranks.end(), group_.rank() - model_.shard().slice);
-  HEARTH_TRY(team_, fabric::Collectives::create(group_, std::move(ranks)));
+  HEARTH_TRY(team_, fabric::Collectives::create(group_, std::move(ranks), team_options_));
   return model_.join(*team_);
 }
 

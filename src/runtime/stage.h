@@ -31,7 +31,8 @@ inline constexpr fabric::Tag kCandidatesTag = 5;
 // The first rank of the last stage draws. Not thread-safe.
 class Stage {
  public:
-  Stage(engine::RankModel& model, fabric::Group& group);
+  // `team`: of the ranks that share a stage; the same on all of them.
+  Stage(engine::RankModel& model, fabric::Group& group, const fabric::TeamOptions& team = {});
 
   // Before the first step: forgets what the model's slots hold, be it from a group that failed, and
   // joins the model with its team. kInvalidArgument when the shard is not
@@ -81,6 +82,7 @@ class Stage {
 
   engine::RankModel& model_;
   fabric::Group& group_;
+  const fabric::TeamOptions team_options_;
   const StepBounds bounds_;
   std::vector<std::vector<int32_t>> history_;  // the tokens that each slot holds
   std::unique_ptr<fabric::Collectives> team_;  // where there are slices
