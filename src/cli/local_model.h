@@ -14,6 +14,13 @@
 
 namespace hearth::cli {
 
+// Where a rank runs: its address, and the words before `hearth runner` that start it there ("ip
+// netns exec other", "numactl -N 1"). The first rank is this process.
+struct RankPlace {
+  std::string host = "127.0.0.1";
+  std::vector<std::string> launcher;
+};
+
 struct LocalModelOptions {
   std::string model;  // as the user named it
   engine::Precision precision = engine::Precision::kDefault;
@@ -23,13 +30,17 @@ struct LocalModelOptions {
   int pipeline = 1;            // stages
   std::vector<double> shares;  // of the ranks that share each stage; empty: one has all of it
   std::string transport = "auto";
+  std::vector<RankPlace> places;  // of every rank; empty: all here
 
   int slices() const { return shares.empty() ? 1 : static_cast<int>(shares.size()); }
   int ranks() const { return pipeline * slices(); }
+  RankPlace place(int rank) const {
+    return places.empty() ? RankPlace{} : places[static_cast<size_t>(rank)];
+  }
 };
 
-// Declares MODEL, --precision, --quantize, --kv, --threads, --ranks and --transport. `options`
-// must outlive the parsing.
+// Declares MODEL, --precision, --quantize, --kv, --threads, --ranks, --transport and --place.
+// `options` must outlive the parsing.
 void add_model_option(CLI::App& app, std::string* model);
 void add_local_model_options(CLI::App& app, LocalModelOptions* options);
 void add_quantize_option(CLI::App& app, engine::Quantize* quantize);
