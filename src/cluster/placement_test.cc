@@ -203,14 +203,14 @@ TEST(PlacementTest, SlowLinksCarryRounderNumbers) {
 TEST(PlacementTest, SharedKeysAreCountedForAll) {
   ModelFacts model = sliceable();
   model.kv_layer_bytes = {{"q16", 10'000'000}};
-  const auto memory = [&](int kv_heads) {
+  const auto memory = [&](int kv_heads) -> double {
     model.kv_heads = kv_heads;
     return place({.model = model, .min_devices = 2, .sharding = "tensor"},
                  devices_of(model, {20, 20}, 10, 10))
         ->ranks[0]
         .memory_bytes;
   };
-  EXPECT_EQ(memory(1) - memory(2), 16 * 5'000'000);
+  EXPECT_NEAR(memory(1) - memory(2), 16 * 5'000'000, 1);
 }
 
 TEST(PlacementTest, OneDeviceWhenItFits) {

@@ -34,6 +34,9 @@ Result<proto::OpenProbeReply> ask(cluster::Cluster& cluster, const DeviceId& dev
   if (!status.ok()) {
     return Error(Code::kUnavailable, "it does not say where to measure: " + status.error_message());
   }
+  if (reply.port() < 1 || reply.port() > 65535) {
+    return Error(Code::kUnavailable, "it does not say where to measure, but nonsense");
+  }
   return reply;
 }
 
@@ -131,7 +134,12 @@ void LinkMonitor::look() {
     measure(device, peer);
     ++peer.rounds;
     peer.next = RealClock().now() + kRefresh;
+    tell();
   }
+  tell();
+}
+
+void LinkMonitor::tell() {
   std::vector<LinkFacts> all;
   for (const auto& [id, peer] : peers_) {
     for (const auto& [host, link] : peer.links) all.push_back(link);

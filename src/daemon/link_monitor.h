@@ -46,6 +46,8 @@ class LinkMonitor {
   void loop();
   // Measures the devices that are due.
   void look();
+  // Of what peers_ holds, if it is new.
+  void tell();
   void measure(const cluster::DeviceView& device, Peer& peer);
   bool stopping() const;
 

@@ -39,12 +39,12 @@ export async function fetchModels(): Promise<Model[]> {
 }
 
 export async function fetchPreviews(modelId: string, signal?: AbortSignal): Promise<Preview[]> {
-  const query = new URLSearchParams({ model_id: modelId });
+  const query = new URLSearchParams({ model_id: modelId, sharding: 'Pipeline' });
   return (await getJson<{ previews: Preview[] }>(`/instance/previews?${query}`, signal)).previews;
 }
 
 export async function placeInstance(modelId: string, minNodes: number): Promise<CommandAnswer> {
-  const body = { model_id: modelId, min_nodes: minNodes };
+  const body = { model_id: modelId, min_nodes: minNodes, sharding: 'Pipeline' };
   return (await post('/place_instance', body)).json() as Promise<CommandAnswer>;
 }
 
