@@ -16,6 +16,7 @@
 #include "engine/work.h"
 #include "runtime/executor.h"
 #include "runtime/kv_plan.h"
+#include "runtime/scheduler.h"
 
 namespace hearth::cli {
 namespace {
@@ -81,7 +82,8 @@ constexpr double kGiga = 1e9;
 constexpr double kTera = 1e12;
 constexpr double kFlops = 2;  // of a multiply-add
 
-// Drives an executor with as many equal sequences as asked, at the lengths asked.
+// Drives an executor with as many equal sequences as asked, at the lengths asked. As many steps are
+// in flight as a pipeline has stages: chunks of one prompt, or groups of sequences that generate.
 class Bench {
  public:
   Bench(runtime::Executor& executor, int vocab) : executor_(executor), vocab_(vocab) {}
@@ -90,27 +92,41 @@ class Bench {
   // a token included.
   Result<double> prefill(int slot, int position, int tokens) {
     const auto started = steady_clock::now();
-    for (int done = 0; done < tokens; done += kRowsPerStep) {
-      const int rows = std::min(kRowsPerStep, tokens - done);
+    for (int done = 0; done < tokens;) {
+      const int left = tokens - done;
+      const int rows = std::min(runtime::prompt_rows(left, executor_.stages(), kRowsPerStep), left);
       runtime::Step step;
-      add(&step, slot, position + done, rows, /*sample=*/done + rows == tokens);
+      add(&step, slot, position + done, rows, /*sample=*/rows == left);
       for (int i = 0; i < rows; ++i) step.tokens.push_back(filler(position + done + i));
-      HEARTH_RETURN_IF_ERROR(run(step));
+      if (executor_.full()) HEARTH_RETURN_IF_ERROR(executor_.collect());
+      HEARTH_RETURN_IF_ERROR(executor_.submit(std::move(step)));
+      done += rows;
     }
+    HEARTH_RETURN_IF_ERROR(drain());
     return seconds_since(started);
   }
 
   // Generates `tokens` tokens in each of `batch` sequences that hold `position` tokens.
   Result<double> decode(int batch, int position, int tokens) {
-    std::vector<int32_t> last(static_cast<size_t>(batch), filler(position));
+    const int groups = std::min(executor_.stages(), batch);
     const auto started = steady_clock::now();
-    for (int i = 0; i < tokens; ++i) {
+    for (int i = 0; i < tokens * groups; ++i) {
+      const int group = i % groups;
+      const int first = group * batch / groups;
+      const int end = (group + 1) * batch / groups;
       runtime::Step step;
-      for (int slot = 0; slot < batch; ++slot) add(&step, slot, position + i, 1, /*sample=*/true);
-      step.tokens = last;
-      HEARTH_TRY(runtime::StepResult result, executor_.run(step));
-      last = std::move(result.tokens);
+      for (int slot = first; slot < end; ++slot) {
+        add(&step, slot, position + i / groups, 1, /*sample=*/true);
+      }
+      if (i < groups) {
+        step.tokens.assign(step.sequences.size(), filler(position));
+      } else {  // the oldest step in flight is this group's
+        HEARTH_TRY(runtime::StepResult last, executor_.collect());
+        step.tokens = std::move(last.tokens);
+      }
+      HEARTH_RETURN_IF_ERROR(executor_.submit(std::move(step)));
     }
+    HEARTH_RETURN_IF_ERROR(drain());
     return seconds_since(started);
   }
 
@@ -124,7 +140,8 @@ class Bench {
   Result<void> clear(int batch) {
     runtime::Step step;
     for (int slot = 0; slot < batch; ++slot) step.releases.push_back(slot);
-    return run(step);
+    HEARTH_RETURN_IF_ERROR(executor_.run(std::move(step)));
+    return {};
   }
 
  private:
@@ -142,9 +159,8 @@ class Bench {
   int32_t filler(int position) const {
     return static_cast<int32_t>(int64_t{position} * 7919 % vocab_);
   }
-  Result<void> run(const runtime::Step& step) {
-    auto result = executor_.run(step);
-    if (!result.ok()) return result.error();
+  Result<void> drain() {
+    while (executor_.in_flight() > 0) HEARTH_RETURN_IF_ERROR(executor_.collect());
     return {};
   }
 

@@ -103,6 +103,18 @@ proto::KvType to_proto(engine::KvType kv) {
   return proto::KV_TYPE_Q16;
 }
 
+proto::WirePrecision to_proto(fabric::WirePrecision wire) {
+  switch (wire) {
+    case fabric::WirePrecision::kBf16:
+      return proto::WIRE_PRECISION_BF16;
+    case fabric::WirePrecision::kQ8:
+      return proto::WIRE_PRECISION_Q8;
+    case fabric::WirePrecision::kF32:
+      break;
+  }
+  return proto::WIRE_PRECISION_F32;
+}
+
 proto::LoadRequest to_proto(const RankLoad& load) {
   proto::LoadRequest request;
   request.set_instance_id(load.instance.str());
@@ -192,6 +204,7 @@ class RunnerProcessImpl final : public RunnerProcess {
     for (const std::string& address : connect.addresses) request.add_addresses(address);
     request.set_token(connect.token);
     request.set_transport(connect.transport);
+    request.set_wire(to_proto(connect.team.wire));
     grpc::ClientContext context;
     proto::ConnectReply reply;
     const grpc::Status status = stub_->Connect(&context, request, &reply);

@@ -16,6 +16,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "engine/rank_model.h"
+#include "fabric/collectives.h"
 
 namespace grpc {
 class Channel;
@@ -60,6 +61,7 @@ struct GroupConnect {
   std::vector<std::string> addresses;  // "host:port" of every rank's rendezvous; own entry unused
   std::string token;
   std::string transport = "auto";
+  fabric::TeamOptions team;  // of the ranks that share a stage
 };
 
 using LoadProgressHandler = std::function<void(int layers_done, int layers_total)>;

@@ -16,10 +16,10 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "fabric/common/devices.h"
 #include "fabric/common/inbox.h"
 #include "fabric/common/patience.h"
 #include "fabric/rendezvous/socket.h"
-#include "fabric/ucx/devices.h"
 #include "fabric/ucx/library.h"
 #include "fabric/ucx/peer.h"
 #include "fabric/ucx/worker.h"
