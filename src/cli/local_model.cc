@@ -16,8 +16,11 @@
 
 #include "base/config.h"
 #include "base/ids.h"
+#include "base/layer_cuts.h"
 #include "base/limits.h"
 #include "cli/progress.h"
+#include "engine/work.h"
+#include "fabric/wire_precision.h"
 #include "store/model_locator.h"
 
 namespace hearth::cli {
@@ -109,13 +112,25 @@ void add_word_option(CLI::App& app, const std::string& flag, Words<Value> words,
       ->default_str(names.front());
 }
 
-// Equal stages; the first ones take what is left over.
-engine::Shard shard_of(const LocalModelOptions& options, int layers, int rank) {
-  const int stages = options.pipeline;
-  const auto begin = [&](int s) { return s * (layers / stages) + std::min(s, layers % stages); };
-  const int stage = rank / options.slices();
-  return {.layer_begin = begin(stage),
-          .layer_end = begin(stage + 1),
+// Stages that generate tokens about equally fast, as ranks of one machine are: what must be read
+// for a token takes the time.
+Result<std::vector<int>> cut_stages(const LocalModelOptions& options,
+                                    const engine::ModelFiles& files) {
+  const int layers = files.spec().layers;
+  if (options.pipeline == 1) return std::vector<int>{0, layers};
+  HEARTH_TRY(
+      const engine::WorkCount count,
+      engine::WorkCount::create(
+          files, {.precision = options.precision, .quantize = options.quantize, .kv = options.kv}));
+  LayerCosts costs{.head = count.head(1).bytes};
+  for (int i = 0; i < layers; ++i) costs.layers.push_back(count.layer(i, 1, 0, 1).bytes);
+  return cut_layers(costs, std::vector<StageRank>(static_cast<size_t>(options.pipeline)));
+}
+
+engine::Shard shard_of(const LocalModelOptions& options, const LocalModel& local, int rank) {
+  const auto stage = static_cast<size_t>(rank / options.slices());
+  return {.layer_begin = local.cuts[stage],
+          .layer_end = local.cuts[stage + 1],
           .slice = rank % options.slices(),
           .shares = options.shares};
 }
@@ -136,7 +151,7 @@ Result<int> load_runner(daemon::RunnerProcess& runner, const LocalModelOptions& 
                       .model_path = local.path,
                       .rank = rank,
                       .world_size = options.ranks(),
-                      .shard = shard_of(options, local.files->spec().layers, rank),
+                      .shard = shard_of(options, local, rank),
                       .threads = options.threads,
                       .precision = options.precision,
                       .quantize = options.quantize,
@@ -150,18 +165,18 @@ Result<int> load_runner(daemon::RunnerProcess& runner, const LocalModelOptions& 
 Result<void> load_first_rank(const LocalModelOptions& options, const LocalRoom& room,
                              LocalModel* local) {
   ProgressBar bar("loading " + local->name);
-  HEARTH_TRY(
-      local->model,
-      engine::RankModel::load(
-          *local->files, {.shard = shard_of(options, local->files->spec().layers, 0),
-                          .precision = options.precision,
-                          .quantize = options.quantize,
-                          .kv = options.kv,
-                          .threads = options.threads,
-                          .kv_tokens = room.kv_tokens,
-                          .sequences_max = room.sequences_max,
-                          .cache_dir = directories().cache,
-                          .progress = [&bar](int done, int total) { bar.show(done, total); }}));
+  HEARTH_TRY(local->model,
+             engine::RankModel::load(*local->files, {.shard = shard_of(options, *local, 0),
+                                                     .precision = options.precision,
+                                                     .quantize = options.quantize,
+                                                     .kv = options.kv,
+                                                     .threads = options.threads,
+                                                     .kv_tokens = room.kv_tokens,
+                                                     .sequences_max = room.sequences_max,
+                                                     .cache_dir = directories().cache,
+                                                     .progress = [&bar](int done, int total) {
+                                                       bar.show(done, total);
+                                                     }}));
   return {};
 }
 
@@ -209,7 +224,10 @@ Result<void> connect_all(const LocalModelOptions& options, std::vector<std::stri
   std::vector<std::future<Result<std::string>>> joins;
   for (const auto& runner : local->runners) {
     joins.push_back(std::async(std::launch::async, [&, raw = runner.get()] {
-      return raw->connect({.addresses = addresses, .token = token, .transport = options.transport});
+      return raw->connect({.addresses = addresses,
+                           .token = token,
+                           .transport = options.transport,
+                           .team = options.team});
     }));
   }
   auto group = fabric::Group::join(
@@ -251,6 +269,12 @@ void add_local_model_options(CLI::App& app, LocalModelOptions* options) {
   app.add_option("--transport", options->transport, "How ranks exchange data")
       ->check(CLI::IsMember({"auto", "ucx", "tcp", "shm"}))
       ->capture_default_str();
+  Words<fabric::WirePrecision> wires;
+  for (const fabric::WirePrecision wire : fabric::kWirePrecisions) {
+    wires.emplace_back(std::string(fabric::to_string(wire)), wire);
+  }
+  add_word_option(app, "--wire", std::move(wires), &options->team.wire,
+                  "As what the sums of tensor ranks travel: 4, 2 or 1.125 bytes a number");
   app.add_option_function<std::vector<std::string>>(
          "--place",
          [options](const std::vector<std::string>& texts) {
@@ -327,6 +351,7 @@ Result<LocalModel> open_model(const LocalModelOptions& options) {
         Code::kInvalidArgument,
         fmt::format("{} has {} layers: at most --ranks pipeline={}", local.name, layers, layers));
   }
+  HEARTH_TRY(local.cuts, cut_stages(options, *local.files));
   return local;
 }
 
@@ -340,6 +365,12 @@ Result<void> load_model(const LocalModelOptions& options, const LocalRoom& room,
   if (!connected.ok()) return local->explain(connected.error());
   local->load_seconds = std::chrono::duration<double>(steady_clock::now() - started).count();
   return {};
+}
+
+std::vector<int> LocalModel::layers() const {
+  std::vector<int> layers;
+  for (size_t i = 1; i < cuts.size(); ++i) layers.push_back(cuts[i] - cuts[i - 1]);
+  return layers;
 }
 
 Error LocalModel::explain(const Error& error) const {

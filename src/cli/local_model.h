@@ -10,6 +10,7 @@
 #include "daemon/runner_process.h"
 #include "engine/model_files.h"
 #include "engine/rank_model.h"
+#include "fabric/collectives.h"
 #include "fabric/group.h"
 
 namespace hearth::cli {
@@ -31,6 +32,7 @@ struct LocalModelOptions {
   std::vector<double> shares;  // of the ranks that share each stage; empty: one has all of it
   std::string transport = "auto";
   std::vector<RankPlace> places;  // of every rank; empty: all here
+  fabric::TeamOptions team;       // of the ranks that share a stage
 
   int slices() const { return shares.empty() ? 1 : static_cast<int>(shares.size()); }
   int ranks() const { return pipeline * slices(); }
@@ -39,8 +41,8 @@ struct LocalModelOptions {
   }
 };
 
-// Declares MODEL, --precision, --quantize, --kv, --threads, --ranks, --transport and --place.
-// `options` must outlive the parsing.
+// Declares MODEL, --precision, --quantize, --kv, --threads, --ranks, --transport, --wire and
+// --place. `options` must outlive the parsing.
 void add_model_option(CLI::App& app, std::string* model);
 void add_local_model_options(CLI::App& app, LocalModelOptions* options);
 void add_quantize_option(CLI::App& app, engine::Quantize* quantize);
@@ -57,11 +59,13 @@ struct LocalModel {
   std::string name;
   std::string path;
   std::unique_ptr<engine::ModelFiles> files;
+  std::vector<int> cuts;                                        // stage i: layers cuts[i] and up
   std::vector<std::unique_ptr<daemon::RunnerProcess>> runners;  // ranks 1 and up
   std::unique_ptr<engine::RankModel> model;                     // rank 0
   std::unique_ptr<fabric::Group> group;
   double load_seconds = 0;
 
+  std::vector<int> layers() const;  // of each stage
   // `error` with what became of the runners: "rank 1 is gone (runner rank 1 was killed by signal 9
   // (Killed))".
   Error explain(const Error& error) const;

@@ -92,11 +92,10 @@ class ClusterBackend final : public serve::Backend {
         {.model = model, .min_devices = request.min_nodes, .kv = kv_, .sharding = request.sharding},
         devices);
     if (!plan.ok()) return Error(Code::kInvalidArgument, plan.error().message());
-    HEARTH_TRY(const InstanceId id,
-               cluster_->create_instance({.model = request.model_id,
-                                          .min_devices = request.min_nodes,
-                                          .kv = kv_,
-                                          .sharding = request.sharding});
+    HEARTH_TRY(const InstanceId id, cluster_->create_instance({.model = request.model_id,
+                                                               .min_devices = request.min_nodes,
+                                                               .kv = kv_,
+                                                               .sharding = request.sharding}));
     log::info("placing {} on at least {} device(s) as instance {}", request.model_id,
               request.min_nodes, id.brief());
     return id.str();
