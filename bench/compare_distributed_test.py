@@ -91,8 +91,9 @@ class CompareTest(unittest.TestCase):
         cores = sorted(os.sched_getaffinity(0))
         spaces = [call.split()[2] for call in self.calls("ip") if call.startswith("netns add")]
         there = f"ip netns exec {spaces[1]} taskset -c {cores[1]}"
-        [tensor] = {call for call in self.calls("hearth") if "tensor=2" in call}
-        self.assertIn(f"--transport tcp --place 10.77.0.1 --place 10.77.0.2 {there}", tensor)
+        tensor = {call.split("--ranks ")[1] for call in self.calls("hearth") if "tensor=2" in call}
+        self.assertEqual(tensor, {f"tensor=2 --transport tcp --wire {wire} --place 10.77.0.1 --place 10.77.0.2 {there}"
+                                  for wire in ("f32", "bf16", "q8")})
         started = [call for call in self.calls("ip") if call.startswith("netns exec")]
         servers = {call.split(" -H")[0] for call in started if self.path("server") in call}
         self.assertEqual(servers, {f"netns exec {space} taskset -c {core} {self.path('server')}"

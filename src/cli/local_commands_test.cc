@@ -299,6 +299,19 @@ TEST(LogitsTest, SlicesOfTheLayersMatchTheReference) {
   }
 }
 
+TEST(LogitsTest, SumsTravelAsAsked) {
+  const auto logits = [](const char* wire) {
+    return llama_logits({"--precision", "exact", "--threads", "1", "--ranks", "tensor=2",
+                         "--transport", "tcp", "--wire", wire});
+  };
+  const auto exact = logits("f32");
+  const float bf16 = farthest(logits("bf16"), exact), q8 = farthest(logits("q8"), exact);
+  EXPECT_GT(bf16, 0);
+  EXPECT_LT(bf16, 0.05F);
+  EXPECT_GT(q8, bf16);
+  EXPECT_LT(q8, 0.6F);
+}
+
 TEST(RunTest, AnswersAQuestionAloneOnAPipeAndSplit) {
   const std::string question = "What is the capital of France?";
   const std::string answer = "The capital of France is Paris.\n";
