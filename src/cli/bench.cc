@@ -334,7 +334,8 @@ Result<void> bench(const Options& options) {
                                     {.kv_tokens = blocks * runtime::kKvBlockTokens * options.batch,
                                      .sequences_max = options.batch},
                                     &local));
-  HEARTH_TRY(auto executor, runtime::Executor::create(*local.model, *local.group));
+  HEARTH_TRY(auto executor,
+             runtime::Executor::create(*local.model, *local.group, options.local.team));
   HEARTH_TRY(const engine::WorkCount count,
              engine::WorkCount::create(*local.files, {.precision = options.local.precision,
                                                       .quantize = options.local.quantize,

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <fstream>
 #include <future>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "base/limits.h"
 #include "cli/progress.h"
 #include "engine/work.h"
+#include "fabric/wire_precision.h"
 #include "store/model_locator.h"
 
 namespace hearth::cli {
@@ -75,6 +77,17 @@ void parse_ranks(const std::string& text, LocalModelOptions* options) {
   }
   options->pipeline = *stages;
   if (options->shares.size() == 1) options->shares.clear();
+}
+
+// "HOST" or "HOST COMMAND..."; throws what CLI11 turns into wrong usage.
+RankPlace parse_place(const std::string& text) {
+  std::vector<std::string> words = CLI::detail::split(text, ' ');
+  std::erase(words, "");
+  if (words.empty()) throw CLI::ValidationError("--place", "a place begins with an address");
+  RankPlace place{.host = std::move(words.front())};
+  place.launcher.assign(std::make_move_iterator(words.begin() + 1),
+                        std::make_move_iterator(words.end()));
+  return place;
 }
 
 template <class Value>
@@ -144,7 +157,8 @@ Result<int> load_runner(daemon::RunnerProcess& runner, const LocalModelOptions& 
                       .quantize = options.quantize,
                       .kv = options.kv,
                       .kv_tokens = room.kv_tokens,
-                      .sequences_max = room.sequences_max},
+                      .sequences_max = room.sequences_max,
+                      .bind_host = options.place(rank).host},
                      {});
 }
 
@@ -168,7 +182,9 @@ Result<void> load_first_rank(const LocalModelOptions& options, const LocalRoom& 
 
 Result<void> spawn_runners(const LocalModelOptions& options, LocalModel* local) {
   for (int rank = 1; rank < options.ranks(); ++rank) {
-    HEARTH_TRY(auto runner, daemon::RunnerProcess::spawn({.name = fmt::format("rank {}", rank)}));
+    HEARTH_TRY(auto runner,
+               daemon::RunnerProcess::spawn({.name = fmt::format("rank {}", rank),
+                                             .launcher = options.place(rank).launcher}));
     local->runners.push_back(std::move(runner));
   }
   return {};
@@ -188,7 +204,8 @@ Result<std::vector<std::string>> load_all(const LocalModelOptions& options, cons
   std::vector<std::string> addresses{""};
   for (auto& load : loads) {
     const Result<int> port = load.get();
-    if (port.ok()) addresses.push_back(fmt::format("127.0.0.1:{}", *port));
+    const std::string host = options.place(static_cast<int>(addresses.size())).host;
+    if (port.ok()) addresses.push_back(fmt::format("{}:{}", host, *port));
     if (!port.ok() && first.ok()) first = port.error();
   }
   if (!first.ok()) return first.error();
@@ -199,14 +216,18 @@ Result<void> connect_all(const LocalModelOptions& options, std::vector<std::stri
                          LocalModel* local) {
   std::unique_ptr<fabric::Rendezvous> rendezvous;
   if (options.ranks() > 1) {
-    HEARTH_TRY(rendezvous, fabric::Rendezvous::listen("127.0.0.1"));
-    addresses[0] = fmt::format("127.0.0.1:{}", rendezvous->port());
+    const std::string host = options.place(0).host;
+    HEARTH_TRY(rendezvous, fabric::Rendezvous::listen(host));
+    addresses[0] = fmt::format("{}:{}", host, rendezvous->port());
   }
   const std::string token = random_hex(16);
   std::vector<std::future<Result<std::string>>> joins;
   for (const auto& runner : local->runners) {
     joins.push_back(std::async(std::launch::async, [&, raw = runner.get()] {
-      return raw->connect({.addresses = addresses, .token = token, .transport = options.transport});
+      return raw->connect({.addresses = addresses,
+                           .token = token,
+                           .transport = options.transport,
+                           .team = options.team});
     }));
   }
   auto group = fabric::Group::join(
@@ -248,6 +269,22 @@ void add_local_model_options(CLI::App& app, LocalModelOptions* options) {
   app.add_option("--transport", options->transport, "How ranks exchange data")
       ->check(CLI::IsMember({"auto", "ucx", "tcp", "shm"}))
       ->capture_default_str();
+  Words<fabric::WirePrecision> wires;
+  for (const fabric::WirePrecision wire : fabric::kWirePrecisions) {
+    wires.emplace_back(std::string(fabric::to_string(wire)), wire);
+  }
+  add_word_option(app, "--wire", std::move(wires), &options->team.wire,
+                  "As what the sums of tensor ranks travel: 4, 2 or 1.125 bytes a number");
+  app.add_option_function<std::vector<std::string>>(
+         "--place",
+         [options](const std::vector<std::string>& texts) {
+           for (const std::string& text : texts) options->places.push_back(parse_place(text));
+         },
+         "Once for every rank: its address and, after the first, what starts it there, like "
+         "'10.0.0.2 "
+         "ip netns exec other'; default: 127.0.0.1 for all")
+      ->type_name("HOST[ COMMAND...]")
+      ->allow_extra_args(false);
 }
 
 void add_quantize_option(CLI::App& app, engine::Quantize* quantize) {
@@ -298,6 +335,10 @@ void add_ids_option(CLI::App& app, std::vector<int32_t>* ids) {
 }
 
 Result<LocalModel> open_model(const LocalModelOptions& options) {
+  if (!options.places.empty() && static_cast<int>(options.places.size()) != options.ranks()) {
+    return Error(Code::kInvalidArgument, fmt::format("{} --place for {} ranks: give one for each",
+                                                     options.places.size(), options.ranks()));
+  }
   const store::ModelLocator locator(store::ModelLocator::default_roots());
   HEARTH_TRY(store::LocatedModel located, locator.find(options.model));
   LocalModel local;

@@ -156,16 +156,18 @@ class RunnerProcessImpl final : public RunnerProcess {
 
   Result<void> start() {
     const std::string program = options_.program.empty() ? this_program() : options_.program;
-    HEARTH_TRY(
-        child_,
-        ChildProcess::start(
-            {.command = {program, "runner", "--socket", folder_->socket()},
-             .on_line =
-                 [this](std::string_view line) { log::warn("[{}] {}", options_.name, line); },
-             .on_exit =
-                 [this](const std::string& how) {
-                   tell(options_.on_exit, Error(Code::kUnavailable, described(how)));
-                 }}));
+    std::vector<std::string> command = options_.launcher;
+    command.insert(command.end(), {program, "runner", "--socket", folder_->socket()});
+    HEARTH_TRY(child_, ChildProcess::start({.command = std::move(command),
+                                            .on_line =
+                                                [this](std::string_view line) {
+                                                  log::warn("[{}] {}", options_.name, line);
+                                                },
+                                            .on_exit =
+                                                [this](const std::string& how) {
+                                                  tell(options_.on_exit,
+                                                       Error(Code::kUnavailable, described(how)));
+                                                }}));
     HEARTH_RETURN_IF_ERROR(wait_for_socket());
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(static_cast<int>(limits::kRpcMessageBytesMax));

@@ -25,8 +25,9 @@ class Channel;
 namespace hearth::daemon {
 
 struct SpawnOptions {
-  std::string name;     // for the log: "ember/1"
-  std::string program;  // the binary that knows `runner`; empty: this one
+  std::string name;                   // for the log: "ember/1"
+  std::string program;                // the binary that knows `runner`; empty: this one
+  std::vector<std::string> launcher;  // words before it: {"numactl", "-N", "1"}
   int start_timeout_ms = 20'000;
   // Called once, from a thread of this object, when the process has ended for whatever reason: how,
   // and what it last said ("runner ember/1 was killed by signal 9 (Killed)"). Not called after

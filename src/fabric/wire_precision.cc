@@ -3,7 +3,6 @@
 namespace hearth::fabric {
 namespace {
 
-constexpr WirePrecision kAll[] = {WirePrecision::kF32, WirePrecision::kBf16, WirePrecision::kQ8};
 constexpr double kExactFrom = 5e9;
 constexpr double kHalfFrom = 500e6;
 
@@ -22,7 +21,7 @@ std::string_view to_string(WirePrecision wire) {
 }
 
 std::optional<WirePrecision> parse_wire_precision(std::string_view name) {
-  for (const WirePrecision wire : kAll) {
+  for (const WirePrecision wire : kWirePrecisions) {
     if (to_string(wire) == name) return wire;
   }
   return std::nullopt;

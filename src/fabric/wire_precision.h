@@ -8,6 +8,9 @@
 
 namespace hearth::fabric {
 
+inline constexpr WirePrecision kWirePrecisions[] = {WirePrecision::kF32, WirePrecision::kBf16,
+                                                    WirePrecision::kQ8};
+
 // "f32", "bf16", "q8".
 std::string_view to_string(WirePrecision wire);
 std::optional<WirePrecision> parse_wire_precision(std::string_view name);
