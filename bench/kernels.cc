@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks.h"
 #include "engine/kernels/isa.h"
 #include "engine/machine/sample_product.h"
 #include "engine/rank_model.h"
@@ -38,7 +39,7 @@ SampleProduct product_of(const Isa& isa, Encoding encoding, int64_t columns, int
                                 .columns = columns,
                                 .bytes = kBytesMin,
                                 .rows_max = rows,
-                                .slabs = isa.slabs},
+                                .slabs = rows >= kernels::kSlabsFromDefault ? isa.slabs : nullptr},
                                *pool)
       .value();
 }
@@ -144,6 +145,8 @@ void attention(benchmark::State& state, const Isa* isa, KvType type) {
                                              benchmark::Counter::kIsIterationInvariantRate);
 }
 
+}  // namespace
+
 void register_all() {
   for (const Isa& isa : kernels::isas()) {
     if (!isa.supported()) continue;
@@ -170,13 +173,4 @@ void register_all() {
   }
 }
 
-}  // namespace
 }  // namespace hearth::engine
-
-int main(int argc, char** argv) {
-  hearth::engine::register_all();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
-}

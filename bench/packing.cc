@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks.h"
 #include "engine/formats/encoding.h"
 #include "engine/tensor/buffer.h"
 #include "engine/tensor/packed_matrix.h"
@@ -69,6 +70,8 @@ void transpose(benchmark::State& state, Encoding encoding) {
   state.SetBytesProcessed(state.iterations() * stored_bytes(view));
 }
 
+}  // namespace
+
 void register_all() {
   for (int e = 0; e <= static_cast<int>(Encoding::kMXFP4Split); ++e) {
     const auto encoding = static_cast<Encoding>(e);
@@ -79,13 +82,4 @@ void register_all() {
   }
 }
 
-}  // namespace
 }  // namespace hearth::engine
-
-int main(int argc, char** argv) {
-  hearth::engine::register_all();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
-}

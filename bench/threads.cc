@@ -2,6 +2,7 @@
 //   hearth_bench_threads --benchmark_repetitions=5
 #include <benchmark/benchmark.h>
 
+#include "benchmarks.h"
 #include "engine/tensor/thread_pool.h"
 
 namespace hearth::engine {
@@ -24,6 +25,8 @@ void empty_pass(benchmark::State& state) {
   for (auto _ : state) pool->run([](Worker&) {});
 }
 
+}  // namespace
+
 void register_all() {
   for (const int threads : {1, 2, 4, 8, 16, 32}) {
     if (threads > physical_cores()) break;
@@ -32,13 +35,4 @@ void register_all() {
   }
 }
 
-}  // namespace
 }  // namespace hearth::engine
-
-int main(int argc, char** argv) {
-  hearth::engine::register_all();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
-}

@@ -39,6 +39,9 @@ struct Isa {
   const SlabKernels* slabs = nullptr;  // of entries that have them
 
   bool supported() const;
+  bool has_slabs(int encoding) const {
+    return slabs != nullptr && slabs->matmul[encoding] != nullptr;
+  }
 };
 
 // All entries of this build, best first; the last is "scalar", which every machine supports.

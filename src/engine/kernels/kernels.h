@@ -170,13 +170,15 @@ using MatmulTransposed = void (*)(const TransposedArgs& args);
 // The result for one row does not depend on the others, as above, but differs in its last bits from
 // what the functions for tiles give.
 struct SlabKernels {
-  int rows_min = 0;                // fewer rows are multiplied faster as tiles
   const Matmul* matmul = nullptr;  // by engine::Encoding; null for those without such a product
   // Puts row `row` of `rows` [rows, columns] into its place. Threads may do different rows
   // together.
   void (*fill)(const float* x, int64_t columns, int row, int rows, std::byte* slabs) = nullptr;
 };
 constexpr int kSlabRows = 16;
+// From how many rows on slabs are multiplied faster than tiles depends on the encoding and the
+// machine. Eight rows take the vector unit about as long as unpacking their weights takes alone.
+constexpr int kSlabsFromDefault = kTileRows + 1;
 constexpr int kSlabGroupBytes = 2240;
 
 static constexpr int64_t slabs_bytes(int64_t rows, int64_t columns) {

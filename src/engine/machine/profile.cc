@@ -21,7 +21,7 @@ using Json = nlohmann::json;
 
 // To be raised whenever older measurements would mislead: kernels that are faster or slower, other
 // meanings.
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr size_t kBytesMax = 64_KiB;
 
 Json to_json(const RateByThreads& rates) {
@@ -46,6 +46,15 @@ RateByThreads rates_of(const Json& json, const MachineKey& key) {
   return rates;
 }
 
+std::map<std::string, int> rows_of(const Json& json) {
+  std::map<std::string, int> rows;
+  for (const auto& [encoding, number] : json.items()) {
+    rows[encoding] = number.get<int>();
+    if (rows[encoding] < 1) throw std::domain_error("not a number of rows");
+  }
+  return rows;
+}
+
 MachineProfile profile_of(const Json& json, const MachineKey& key) {
   if (json.at("version") != kVersion || json.at("cpu") != key.cpu || json.at("isa") != key.isa ||
       json.at("cores") != key.cores) {
@@ -58,10 +67,8 @@ MachineProfile profile_of(const Json& json, const MachineKey& key) {
   for (const auto& [encoding, rates] : json.at("one_row_bytes_per_second").items()) {
     profile.one_row[encoding] = rates_of(rates, key);
   }
-  for (const auto& [encoding, rows] : json.at("panel_rows").items()) {
-    profile.panel_rows[encoding] = rows.get<int>();
-    if (profile.panel_rows[encoding] < 1) throw std::domain_error("not a number of rows");
-  }
+  profile.panel_rows = rows_of(json.at("panel_rows"));
+  profile.slabs_from = rows_of(json.at("slabs_from"));
   return profile;
 }
 
@@ -93,6 +100,11 @@ bool MachineProfile::knows_panels(Encoding encoding) const {
   return !is_quantised(encoding) || panel_rows.count(std::string(to_string(encoding))) != 0;
 }
 
+bool MachineProfile::knows_slabs(Encoding encoding, const kernels::Isa& isa) const {
+  return !isa.has_slabs(static_cast<int>(encoding)) ||
+         slabs_from.count(std::string(to_string(encoding))) != 0;
+}
+
 std::string profile_path(const std::string& folder, const MachineKey& key) {
   return folder + "/machine-" + key.isa + "-" + std::to_string(key.cores) + ".json";
 }
@@ -117,7 +129,8 @@ Result<void> save_profile(const std::string& path, const MachineKey& key,
                {"float_multiply_adds_per_second", profile.float_multiply_adds},
                {"quantised_multiply_adds_per_second", profile.quantised_multiply_adds},
                {"one_row_bytes_per_second", Json::object()},
-               {"panel_rows", profile.panel_rows}};
+               {"panel_rows", profile.panel_rows},
+               {"slabs_from", profile.slabs_from}};
   for (const auto& [encoding, rates] : profile.one_row) {
     json["one_row_bytes_per_second"][encoding] = to_json(rates);
   }

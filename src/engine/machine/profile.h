@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "engine/kernels/isa.h"
 #include "engine/model_files.h"
 
 namespace hearth::engine {
@@ -28,9 +29,11 @@ struct MachineProfile {
   // By encoding ("Q4_0"), as far as models that were loaded needed them:
   std::map<std::string, RateByThreads> one_row;  // bytes of weights a second, of a row's product
   std::map<std::string, int> panel_rows;         // as kernels::MatmulArgs::panel_rows
+  std::map<std::string, int> slabs_from;         // as Tuning::slabs_from
 
   bool knows_rates(Encoding encoding) const;
-  bool knows_panels(Encoding encoding) const;  // or there are none
+  bool knows_panels(Encoding encoding) const;                          // or there are none
+  bool knows_slabs(Encoding encoding, const kernels::Isa& isa) const;  // or it has none
 };
 
 // The file of a key in `folder`: "machine-avx512-2.json".

@@ -23,7 +23,8 @@ MachineProfile sample() {
           .float_multiply_adds = 1.25e11,
           .quantised_multiply_adds = 5e11,
           .one_row = {{"Q4_0", {{1, 9e9}, {4, 3.5e10}}}, {"F16", {{1, 1e10}}}},
-          .panel_rows = {{"Q4_0", 24}, {"Q6_K", 9}}};
+          .panel_rows = {{"Q4_0", 24}, {"Q6_K", 9}},
+          .slabs_from = {{"Q4_0", 12}, {"F16", 2}}};
 }
 
 void expect_sample(const MachineProfile& profile) {
@@ -33,6 +34,7 @@ void expect_sample(const MachineProfile& profile) {
   EXPECT_EQ(profile.quantised_multiply_adds, expected.quantised_multiply_adds);
   EXPECT_EQ(profile.one_row, expected.one_row);
   EXPECT_EQ(profile.panel_rows, expected.panel_rows);
+  EXPECT_EQ(profile.slabs_from, expected.slabs_from);
 }
 
 class ProfileTest : public testing::Test {
@@ -127,7 +129,7 @@ TEST_F(ProfileTest, DamagedAndForeignOnesAreMeasuredAndWrittenAgain) {
   ASSERT_TRUE(save_profile(path(), {"another", "avx512", 4}, sample()).ok());
   completed(folder_);
   EXPECT_EQ(measured_, 1);
-  write("{\"version\": 1, ");
+  write("{\"version\": 2, ");
   completed(folder_);
   EXPECT_EQ(measured_, 2);
   const auto loaded = load_profile(path(), kKey);

@@ -45,8 +45,7 @@ Result<SampleProduct> SampleProduct::create(const kernels::Kernels& kernels, con
   const bool powers = matrix.layout().scales == kernels::Scales::kE8M0;
   fill_weights(sample.memory_, powers, pool);
   const kernels::SlabKernels* slabs = shape.slabs;
-  if (slabs != nullptr && shape.rows_max >= slabs->rows_min &&
-      slabs->matmul[static_cast<int>(shape.encoding)] != nullptr) {
+  if (slabs != nullptr && slabs->matmul[static_cast<int>(shape.encoding)] != nullptr) {
     sample.slab_kernels_ = slabs;
     HEARTH_TRY(sample.slabs_,
                Buffer::allocate(kernels::slabs_bytes(shape.rows_max, shape.columns)));

@@ -24,8 +24,8 @@ class SampleProduct {
     int64_t columns = 0;  // a multiple of 256
     int64_t bytes = 0;    // at least so many of weights
     int rows_max = 1;     // of activations
-    // Null: rows meet the matrix as tiles. Else they do so as slabs, if rows_max are enough for
-    // that and the encoding has such a product.
+    // Null: rows meet the matrix as tiles. Else they do so as slabs, if the encoding has such a
+    // product.
     const kernels::SlabKernels* slabs = nullptr;
   };
   // Fills the matrix on all threads of the pool, so that each worker's part of it lies near that

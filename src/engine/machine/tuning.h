@@ -19,7 +19,13 @@ struct Tuning {
   int decode_threads = 0;
   std::array<int, kernels::kEncodings> panel_rows;  // as kernels::MatmulArgs::panel_rows
 
-  Tuning() { panel_rows.fill(kernels::kPanelRowsDefault); }
+  // From so many rows on they meet a matrix as slabs, where there are some.
+  std::array<int, kernels::kEncodings> slabs_from;
+
+  Tuning() {
+    panel_rows.fill(kernels::kPanelRowsDefault);
+    slabs_from.fill(kernels::kSlabsFromDefault);
+  }
 };
 
 // The fewest threads that reach 97 % of the best rate. REQUIRES: not empty.
@@ -29,8 +35,8 @@ int fewest_threads(const RateByThreads& rates);
 // first, and says whether it is worth keeping. It stops, and the rest is missing, when something
 // else keeps the machine busy or there is no memory to measure with. Some tenths of a second.
 // REQUIRES: `pool` has a thread for every physical core.
-bool measure(ThreadPool& pool, const kernels::Kernels& kernels,
-             const std::vector<Encoding>& encodings, MachineProfile& profile);
+bool measure(ThreadPool& pool, const kernels::Isa& isa, const std::vector<Encoding>& encodings,
+             MachineProfile& profile);
 
 // From the profile in `folder` ("": there is none), which is completed first if it can be: by a
 // pool with a thread for every physical core, and by one process at a time. The folder is created.

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "engine/kernels/isa.h"
+#include "engine/kernels/test_kernels.h"
 #include "engine/machine.h"
 #include "engine/machine/probe.h"
 #include "engine/rank_model.h"
@@ -58,7 +59,8 @@ class MachineTest : public testing::Test {
                            .float_multiply_adds = 1e10,
                            .quantised_multiply_adds = 1e10,
                            .one_row = {{"Q4_0", {{1, 2e10}}}, {"BF16", {{1, 2e10}}}},
-                           .panel_rows = {{"Q4_0", 17}}};
+                           .panel_rows = {{"Q4_0", 17}},
+                           .slabs_from = {{"Q4_0", 5}}};
     if (key().cores > 1) profile.one_row["Q4_0"][key().cores] = 1e10;
     if (key().cores > 1) profile.one_row["BF16"][key().cores] = 1e10;
     return profile;
@@ -75,7 +77,7 @@ class MachineTest : public testing::Test {
 // A busy machine may keep anything from being measured, so that only what was can be looked at.
 TEST_F(MachineTest, MeasuresEveryNumberOfThreads) {
   MachineProfile profile;
-  const bool kept = measure(*pool_, *isa_->kernels, {Encoding::kQ4_0, Encoding::kF32}, profile);
+  const bool kept = measure(*pool_, *isa_, {Encoding::kQ4_0, Encoding::kF32}, profile);
   EXPECT_EQ(kept, !profile.read.empty());
   const auto expect_rates = [&](const RateByThreads& rates) {
     std::vector<int> counts;
@@ -100,12 +102,31 @@ TEST_F(MachineTest, MeasuresEveryNumberOfThreads) {
   }
 }
 
+// Most often emulated, which takes long enough for tiles to be faster always.
+TEST_F(MachineTest, MeasuresFromWhereSlabsAreFaster) {
+  const kernels::SlabEmulation emulation;
+  for (const kernels::Isa* isa : kernels::with_slabs()) {
+    MachineProfile profile = this->profile();
+    profile.panel_rows["Q8_0"] = 9;
+    measure(*pool_, *isa, {Encoding::kQ4_0, Encoding::kQ8_0, Encoding::kF32}, profile);
+    for (const auto& [encoding, rows] : profile.slabs_from) {
+      EXPECT_TRUE(encoding == "Q4_0" || encoding == "Q8_0") << encoding;  // F32 has none
+      EXPECT_GT(rows, 1);
+    }
+    EXPECT_EQ(profile.knows_slabs(Encoding::kQ4_0, *isa), profile.slabs_from.count("Q4_0") == 1);
+    EXPECT_TRUE(profile.knows_slabs(Encoding::kF32, *isa));
+    EXPECT_TRUE(profile.knows_slabs(Encoding::kQ4_0, kernels::isas().back()));
+  }
+}
+
 TEST_F(MachineTest, TuningFollowsTheProfile) {
   save();
   const Tuning tuning = tune(folder_, *pool_, *isa_, {Encoding::kQ4_0});
   EXPECT_EQ(tuning.decode_threads, 1);
   EXPECT_EQ(tuning.panel_rows[static_cast<int>(Encoding::kQ4_0)], 17);
   EXPECT_EQ(tuning.panel_rows[static_cast<int>(Encoding::kQ8_0)], kernels::kPanelRowsDefault);
+  EXPECT_EQ(tuning.slabs_from[static_cast<int>(Encoding::kQ4_0)], 5);
+  EXPECT_EQ(tuning.slabs_from[static_cast<int>(Encoding::kQ8_0)], kernels::kSlabsFromDefault);
 }
 
 TEST_F(MachineTest, OtherPoolsNeitherMeasureNorLeaveThreadsOut) {
@@ -122,6 +143,7 @@ TEST_F(MachineTest, WithoutAFolderThereIsNoTuning) {
   const Tuning tuning = tune("", *pool_, *isa_, {Encoding::kQ4_0});
   EXPECT_EQ(tuning.decode_threads, 0);
   for (const int rows : tuning.panel_rows) EXPECT_EQ(rows, kernels::kPanelRowsDefault);
+  for (const int rows : tuning.slabs_from) EXPECT_EQ(rows, kernels::kSlabsFromDefault);
 }
 
 // One token's logits after a prompt.
@@ -155,6 +177,40 @@ TEST_F(MachineTest, OneRowRunsOnTheThreadsThatAreBestForIt) {
           {.shard = shard, .threads = physical_cores() + 1, .kv_tokens = 64, .cache_dir = folder_})
           .value();
   EXPECT_EQ(asked->decode_threads(), physical_cores() + 1);
+}
+
+// Logits of a prompt of five rows: those of an instruction set without slabs where tuning says that
+// six rows are needed for slabs, others where it says that five are enough.
+TEST_F(MachineTest, ProductsTakeSlabsFromTheRowsThatTuningSays) {
+  const kernels::SlabEmulation emulation;
+  const auto files = ModelFiles::open(HEARTH_SOURCE_DIR "/models/ember").value();
+  const auto logits = [&](const kernels::Isa& isa, int slabs_from) {
+    setenv("HEARTH_ISA", std::string(isa.name).c_str(), 1);
+    MachineProfile profile = this->profile();
+    for (int e = 0; e < kernels::kEncodings; ++e) {
+      profile.slabs_from[std::string(to_string(static_cast<Encoding>(e)))] = slabs_from;
+    }
+    MachineKey key = this->key();
+    key.isa = isa.name;
+    EXPECT_TRUE(save_profile(profile_path(folder_, key), key, profile).ok());
+    const auto model = RankModel::load(*files, {.shard = {0, files->spec().layers},
+                                                .threads = physical_cores() + 1,
+                                                .kv_tokens = 64,
+                                                .cache_dir = folder_})
+                           .value();
+    unsetenv("HEARTH_ISA");
+    return logits_of(*model);
+  };
+  for (const kernels::Isa* isa : kernels::with_slabs()) {
+    const auto same_tiles = [&](const kernels::Isa& other) {
+      return other.slabs == nullptr && other.kernels == isa->kernels;
+    };
+    const auto isas = kernels::isas();
+    const auto tiles = std::find_if(isas.begin(), isas.end(), same_tiles);
+    ASSERT_NE(tiles, isas.end());
+    EXPECT_EQ(logits(*isa, 6), logits(*tiles, 6));
+    EXPECT_NE(logits(*isa, 5), logits(*tiles, 5));
+  }
 }
 
 TEST_F(MachineTest, CeilingsAreRates) {

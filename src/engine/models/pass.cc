@@ -97,8 +97,9 @@ struct Pass::TilePlan {
 Forms Pass::form_for(const PackedMatrix& matrix, int rows) const {
   if (context_.precision == Precision::kExact) return {.floats = true};
   const kernels::SlabKernels* slabs = context_.slabs;
-  if (slabs != nullptr && rows >= slabs->rows_min &&
-      slabs->matmul[static_cast<int>(matrix.encoding)] != nullptr) {
+  const auto encoding = static_cast<int>(matrix.encoding);
+  if (slabs != nullptr && rows >= context_.tuning->slabs_from[encoding] &&
+      slabs->matmul[encoding] != nullptr) {
     return {.slabs = true};
   }
   return {.floats = !matrix.quantised(), .quantised = matrix.quantised()};

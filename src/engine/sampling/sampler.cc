@@ -91,9 +91,11 @@ void apply_penalties(std::span<float> logits, int32_t first_id, const SamplingPa
 }
 
 // A broken model must not break the arithmetic below: NaN never wins, infinity is a large number.
+// Two comparisons that are always made, so that the compiler makes those of some logits at once.
 void make_ordered(std::span<float> logits) {
   for (float& logit : logits) {
-    logit = logit > FLT_MAX ? FLT_MAX : logit >= -FLT_MAX ? logit : kImpossible;
+    const float finite = logit > FLT_MAX ? FLT_MAX : logit;
+    logit = finite >= -FLT_MAX ? finite : kImpossible;
   }
 }
 
@@ -113,13 +115,31 @@ struct SomeTokens {
   int32_t id(size_t i) const { return tokens[i].id; }
 };
 
-template <class Tokens>
-size_t most_likely(const Tokens& tokens) {
+// The first of the most likely.
+size_t most_likely(const SomeTokens& tokens) {
   size_t best = 0;
   for (size_t i = 1; i < tokens.size(); ++i) {
     if (tokens.logit(i) > tokens.logit(best)) best = i;
   }
   return best;
+}
+
+// Some comparisons at once, none of which waits for the one before.
+size_t most_likely(const AllTokens& tokens) {
+  constexpr size_t kLanes = 32;
+  const float* logits = tokens.logits.data();
+  const size_t whole = tokens.size() / kLanes * kLanes;
+  float largest[kLanes];
+  std::fill_n(largest, kLanes, kImpossible);
+  for (size_t i = 0; i < whole; i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      const float logit = logits[i + lane];
+      largest[lane] = logit > largest[lane] ? logit : largest[lane];
+    }
+  }
+  float best = *std::max_element(largest, largest + kLanes);
+  for (size_t i = whole; i < tokens.size(); ++i) best = std::max(best, logits[i]);
+  return static_cast<size_t>(std::find(logits, logits + tokens.size(), best) - logits);
 }
 
 struct Weighted {

@@ -55,6 +55,17 @@ TEST(Sample, GreedyTakesTheMostLikelyAndTheLowestIdOnTies) {
   EXPECT_EQ(sample(logits, {.temperature = 0}, {}, {}), 1);
 }
 
+TEST(Sample, GreedyLooksAtEveryTokenOfALargeVocabulary) {
+  constexpr int kVocab = 1013;
+  for (int best = 0; best < kVocab; ++best) {
+    std::vector<float> logits(kVocab);
+    for (int i = 0; i < kVocab; ++i) logits[i] = static_cast<float>(i % 7) - 20;
+    logits[best] = -1;
+    logits[(best + kVocab) / 2] = -1;  // as likely, but later
+    ASSERT_EQ(sample(logits, {.temperature = 0}, {}, {}), best);
+  }
+}
+
 TEST(Sample, DrawsFromTheModelsDistribution) {
   const std::vector<float> p = {0.5f, 0.25f, 0.125f, 0.125f};
   const auto counts = histogram(log_probabilities(p), {.seed = 11});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <system_error>
+#include <utility>
 
 #include "base/relax.h"
 
@@ -44,31 +45,58 @@ void advance(std::atomic<uint32_t>& counter) {
   counter.notify_all();
 }
 
+constexpr int kFromEnd = 32;
+int64_t from_front(uint64_t taken) { return static_cast<uint32_t>(taken); }
+int64_t from_end(uint64_t taken) { return static_cast<int64_t>(taken >> kFromEnd); }
+int64_t left_of(const Range& share, uint64_t taken) {
+  return share.size() - from_front(taken) - from_end(taken);
+}
+
 }  // namespace
 
 Range part_of(int64_t total, int index, int count) {
   return {total * index / count, total * (index + 1) / count};
 }
 
-void Worker::barrier() {
-  deals_ = 0;
-  pool_->meet(count_);
+void Worker::barrier() { pool_->meet(count_, std::exchange(deals_, 0)); }
+
+Range Worker::next_part(int deal, int64_t total) const {
+  for (int owner = index_;;) {
+    const Range part = take(deal, total, owner);
+    if (part.size() > 0) return part;
+    int64_t most = 0;
+    for (int worker = 0; worker < count_; ++worker) {
+      const uint64_t taken = pool_->taken(deal, worker).load(std::memory_order_relaxed);
+      const int64_t left = left_of(part_of(total, worker, count_), taken);
+      if (left > most) owner = worker;
+      most = std::max(most, left);
+    }
+    if (most == 0) return {};
+  }
 }
 
-// Half of an equal share of what is left, so that the last parts are small enough for all to end
-// together, but not so small that dealing costs more than it saves.
-Range Worker::next_part(std::atomic<int64_t>& dealt, int64_t total) const {
-  int64_t begin = dealt.load(std::memory_order_relaxed);
+// Half of what is left, so that the last parts are small enough for all to end together, but not so
+// small that dealing costs more than it saves.
+Range Worker::take(int deal, int64_t total, int owner) const {
+  const Range share = part_of(total, owner, count_);
+  std::atomic<uint64_t>& taken = pool_->taken(deal, owner);
+  const bool own = owner == index_;
+  uint64_t before = taken.load(std::memory_order_relaxed);
   int64_t size = 0;
   do {
-    if (begin >= total) return {};
-    size = std::max({(total - begin) / (2 * count_), total / (kPartsMin * count_), int64_t{1}});
-    size = std::min(size, total - begin);
-  } while (!dealt.compare_exchange_weak(begin, begin + size, std::memory_order_relaxed));
-  return {begin, begin + size};
+    const int64_t left = left_of(share, before);
+    size = std::min(left, std::max({left / 2, share.size() / kPartsMin, int64_t{1}}));
+  } while (size > 0 && !taken.compare_exchange_weak(
+                           before, before + (static_cast<uint64_t>(size) << (own ? 0 : kFromEnd)),
+                           std::memory_order_relaxed));
+  if (own) return {share.begin + from_front(before), share.begin + from_front(before) + size};
+  return {share.end - from_end(before) - size, share.end - from_end(before)};
 }
 
-ThreadPool::ThreadPool(int threads) : threads_(threads), runs_(static_cast<size_t>(threads)) {
+ThreadPool::ThreadPool(int threads)
+    : threads_(threads),
+      runs_(static_cast<size_t>(threads)),
+      taken_(static_cast<size_t>(threads) * Worker::kDealsMax) {
   std::vector<Core> cores = usable_cores();
   crowded_ = threads > static_cast<int>(cores.size());
   if (threads > 1 && threads == static_cast<int>(cores.size())) cores_ = std::move(cores);
@@ -100,7 +128,7 @@ void ThreadPool::run(const std::function<void(Worker&)>& body, int count) {
   if (!cores_.empty()) move_to(cores_[0]);
   Worker self(this, 0, count_);
   body(self);
-  meet(count_);
+  self.barrier();
 }
 
 void ThreadPool::start(int count) {
@@ -115,16 +143,18 @@ void ThreadPool::serve(int index) {
     if (body_ == nullptr) return;
     Worker self(this, index, count_);
     (*body_)(self);
-    meet(self.count());
+    self.barrier();
   }
 }
 
-void ThreadPool::meet(int count) {
+void ThreadPool::meet(int count, int deals) {
   if (count == 1) return;
   const uint32_t generation = generation_.value.load(std::memory_order_relaxed);
   if (arrived_.value.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint32_t>(count)) {
     arrived_.value.store(0, std::memory_order_relaxed);
-    for (Deal& deal : deals_) deal.dealt.store(0, std::memory_order_relaxed);
+    for (int deal = 0; deal < deals; ++deal) {
+      for (int i = 0; i < count; ++i) taken(deal, i).store(0, std::memory_order_relaxed);
+    }
     advance(generation_.value);
   } else {
     wait_for_change(generation_.value, generation, crowded_ ? kSpinCrowded : kSpinInPass);

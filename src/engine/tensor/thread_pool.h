@@ -36,8 +36,10 @@ class Worker {
   // This thread's part of [0, total).
   Range part(int64_t total) const { return part_of(total, index_, count_); }
   // Calls body(Range) for parts of [0, total) that together with the other workers' are all of it,
-  // so that who is faster does more. Every worker must call it. From the kDealsMax-th time between
-  // two barriers on, parts are equal.
+  // so that who is faster does more. Every worker goes through its own equal share in order, which
+  // memory likes, and then takes from the ends of what others have left. Every worker must call it,
+  // with the same total < 2^32. From the kDealsMax-th time between two barriers on, parts are
+  // equal.
   template <class Body>
   void deal(int64_t total, Body body);
   static constexpr int kDealsMax = 8;
@@ -47,8 +49,10 @@ class Worker {
  private:
   friend class ThreadPool;
   Worker(ThreadPool* pool, int index, int count) : pool_(pool), index_(index), count_(count) {}
-  // The next part of what is dealt; empty when nothing is left.
-  Range next_part(std::atomic<int64_t>& dealt, int64_t total) const;
+  // The next part of what is dealt the `deal`-th time; empty when nothing is left.
+  Range next_part(int deal, int64_t total) const;
+  // A part of that worker's share.
+  Range take(int deal, int64_t total, int owner) const;
 
   ThreadPool* pool_;
   int index_;
@@ -86,7 +90,11 @@ class ThreadPool {
   explicit ThreadPool(int threads);
   void serve(int index);
   void start(int count);
-  void meet(int count);
+  // `deals`: how many there were since the last meeting.
+  void meet(int count, int deals);
+  // What was taken of a worker's share: from its front in the low half, from its end in the high
+  // one.
+  std::atomic<uint64_t>& taken(int deal, int worker) { return taken_[deal * threads_ + worker]; }
 
   const int threads_;
   bool crowded_ = false;     // more threads than cores
@@ -97,18 +105,14 @@ class ThreadPool {
   std::vector<Counter> runs_;                           // that each worker was to take part in
   Counter arrived_;                                     // workers at the present barrier
   Counter generation_;                                  // counts barriers
-  struct alignas(128) Deal {
-    std::atomic<int64_t> dealt{0};
-  };
-  Deal deals_[Worker::kDealsMax];  // since the last barrier
+  std::vector<std::atomic<uint64_t>> taken_;            // since the last barrier
 };
 
 template <class Body>
 void Worker::deal(int64_t total, Body body) {
   if (count_ == 1 || deals_ == kDealsMax) return body(part(total));
-  std::atomic<int64_t>& dealt = pool_->deals_[deals_++].dealt;
-  for (Range part = next_part(dealt, total); part.begin < part.end;
-       part = next_part(dealt, total)) {
+  const int deal = deals_++;
+  for (Range part = next_part(deal, total); part.size() > 0; part = next_part(deal, total)) {
     body(part);
   }
 }

@@ -70,9 +70,7 @@ constexpr MatmulKernels kMatmuls = matmuls(std::make_integer_sequence<int, kEnco
 }  // namespace
 }  // namespace amx
 
-// Eight rows take the vector unit about as long as unpacking their weights takes alone.
 constinit const SlabKernels kAmxSlabKernels = {
-    .rows_min = kTileRows + 1,
     .matmul = amx::kMatmuls.of,
     .fill = amx::fill_slabs,
 };

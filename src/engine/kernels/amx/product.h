@@ -61,8 +61,11 @@ class Product {
   void multiply(int first_slab, int slabs, int64_t first_block, int blocks) {
     __builtin_memset(totals_, 0, sizeof totals_[0] * slabs);
     const int64_t groups = args_.columns / kGroup;
+    Ahead<1, true> ahead(args_, args_.weights + first_block * args_.block_bytes,
+                         blocks * group_bytes(args_));
     for (int64_t group = 0; group < groups; group += kStepGroups) {
       const int step_groups = smaller(kStepGroups, groups - group);
+      for (int g = 0; g < step_groups; ++g) ahead.fetch();
       // The blocks before are still needed for the task in flight.
       Block* unpacked = unpacked_[group / kStepGroups % 2];
       for (int b = 0; b < blocks; ++b) {

@@ -174,9 +174,7 @@ struct Unpack {
     const Chapter chapter = kPlain ? Chapter{block, args.columns, args.groups}
                                    : chapter_of<kLayout>(args, block, first * kGroup);
     const int64_t group = kPlain ? first : first % kChapterGroups;
-    Ahead ahead(args, block, first);
     for (int g = 0; g < groups; ++g) {
-      if constexpr (!kPlain) ahead.fetch_group();
       quads(chapter, group + g, out->tiles[g][0], std::make_integer_sequence<int, 8>());
       store(out->scales[g], scale(chapter, group + g));
       mins(chapter, group + g, g, out);

@@ -30,6 +30,7 @@ struct I32x16 {
 constexpr int kFloatRows = 4;
 constexpr bool kFloatPairs = false;
 constexpr int kQuantRows = 4;
+constexpr bool kQuantPairs = false;
 constexpr int kPanelRows = 4;
 constexpr int kPanelBlocks = 1;
 // Rows of pairs times vectors of pairs that attention multiplies at once.
@@ -159,6 +160,8 @@ HEARTH_SIMD int reduce_add(I32x16 x) {
   return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
 }
 HEARTH_SIMD void prefetch(const std::byte* p) { _mm_prefetch(p, _MM_HINT_T0); }
+// Into the second-level cache.
+HEARTH_SIMD void prefetch_far(const std::byte* p) { _mm_prefetch(p, _MM_HINT_T1); }
 
 // Pairs of 16-bit integers: one for all lanes; 16 of them from 32 signed bytes; sum + the dot
 // product of each lane's pairs.

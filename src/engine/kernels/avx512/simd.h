@@ -28,6 +28,7 @@ struct I32x16 {
 constexpr int kFloatRows = 8;
 constexpr bool kFloatPairs = true;  // of blocks, for as many rows
 constexpr int kQuantRows = 8;
+constexpr bool kQuantPairs = true;  // of blocks, for half as many
 constexpr int kPanelRows = 8;
 constexpr int kPanelBlocks = 2;
 // Rows of pairs times vectors of pairs that attention multiplies at once.
@@ -95,6 +96,8 @@ HEARTH_SIMD I32x16 set1_int(int32_t x) { return {_mm512_set1_epi32(x)}; }
 HEARTH_SIMD I32x16 add(I32x16 a, I32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 HEARTH_SIMD int reduce_add(I32x16 a) { return _mm512_reduce_add_epi32(a.v); }
 HEARTH_SIMD void prefetch(const std::byte* p) { _mm_prefetch(p, _MM_HINT_T0); }
+// Into the second-level cache.
+HEARTH_SIMD void prefetch_far(const std::byte* p) { _mm_prefetch(p, _MM_HINT_T1); }
 
 // Pairs of 16-bit integers: one for all lanes; 16 of them from 32 signed bytes; sum + the dot
 // product of each lane's pairs.

@@ -32,7 +32,9 @@ struct PlainProduct {
     const float* x = args.x + tile * kTileRows * args.columns + row;
     F32x16 sums[kBlocks][kRows];
     clear(sums);
+    Ahead<kBlocks, false> ahead(args, block, Weights::kBytes);
     for (int64_t k = 0; k < args.columns; k += Weights::kStep) {
+      ahead.fetch();
       F32x16 w[kBlocks][Weights::kStep];
       for (int b = 0; b < kBlocks; ++b) Weights::load(block + b * args.block_bytes, k, w[b]);
       for (int s = 0; s < Weights::kStep; ++s) {
@@ -146,17 +148,14 @@ struct CodedProduct {
     const float* x = args.x + tile * kTileRows * args.columns + row;
     F32x16 sums[kBlocks][kRows];
     clear(sums);
-    Ahead first(args, block);
-    Ahead last(args, block + (kBlocks - 1) * args.block_bytes);
-    static_assert(kBlocks <= 2);
+    Ahead<kBlocks, false> ahead(args, block, group_bytes(args));
     for (int64_t k = 0; k < args.columns; k += kChapterColumns) {
       Chapter chapters[kBlocks];
       for (int b = 0; b < kBlocks; ++b) {
         chapters[b] = chapter_of<kLayout>(args, block + b * args.block_bytes, k);
       }
       for (int64_t group = 0; group < chapters[0].columns / kGroup; ++group) {
-        first.fetch_group();
-        if constexpr (kBlocks == 2) last.fetch_group();
+        ahead.fetch();
         Group<kRows, kBlocks>{chapters, group, x, x_stride}.add_to(sums);
         x += kGroup * x_stride;
       }

@@ -110,7 +110,9 @@ HEARTH_SIMD void multiply_row(const TransposedArgs& args, const MatmulArgs& matr
   for (int64_t i = 0; i < args.inputs; i += kBlockRows) {
     const std::byte* block = args.weights + i / kBlockRows * args.block_bytes;
     const IntoSums into{args.panel, load_first(args.x + i, args.inputs - i)};
+    Ahead<1, false> ahead(matrix, block, group_bytes(matrix));
     for (int64_t group = 0; group < matrix.columns / kGroup; ++group) {
+      ahead.fetch();
       Group::unpack(matrix, block, group, into);
     }
   }

@@ -51,11 +51,11 @@ struct PanelFiller {
     std::byte* codes = panel.codes(at);
     float* scales = panel.scales(at);
     float* mins = panel.mins(at);
-    Ahead ahead(args, block);
+    Ahead<1, false> ahead(args, block, group_bytes(args));
     for (int64_t i = 0; i < args.columns / kGroup; ++i) {
       const Chapter chapter = chapter_of<kLayout>(args, block, i * kGroup);
       const int64_t group = i % kChapterGroups;
-      ahead.fetch_group();
+      ahead.fetch();
       fill_steps<0>(chapter, group, codes);
       codes += kGroupSteps * sizeof(DotWeights);
       for (int half = 0; half < kGroup / panel_unit(Scale::kHalves); ++half) {

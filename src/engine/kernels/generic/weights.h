@@ -7,38 +7,68 @@
 namespace hearth::engine::kernels::HEARTH_ISA_NAMESPACE {
 namespace {
 
-// Bytes ahead of the weights in use: the distance that hides the memory's latency at full rate.
-constexpr int kPrefetchBytes = 16384;
-
-// Fetches a block's weights ahead of their use, in the order of their addresses. The planes of
-// codes and the scales of a group lie apart; were each fetched where it is read, what lies at the
-// end of a plane would never be, and memory would be read in turns at places far from each other.
+// Fetches weights ahead of their use, in the order of their addresses. The planes of codes and the
+// scales of a group lie apart; were each fetched where it is read, what lies at the end of a plane
+// would never be, and memory would be read in turns at places far from each other.
+//
+// One row takes weights as fast as memory gives them: they are fetched into the first-level cache,
+// at the distance that hides the memory's latency at full rate. Several rows of integers compute
+// for longer than they read, and their activations fill the first-level cache: weights are fetched
+// from further away (kFar) into the second-level cache.
+template <int kBlocks, bool kFar>
 class Ahead {
  public:
-  // For the groups from `group` on.
-  HEARTH_INLINE Ahead(const MatmulArgs& args, const std::byte* block, int64_t group = 0)
-      : step_(args.block_bytes / (args.columns / kGroup)),
-        at_(block + group * step_ + kPrefetchBytes) {}
+  // kBlocks blocks that are read side by side, `step` bytes of each at a time; the next ones
+  // follow.
+  HEARTH_INLINE Ahead(const MatmulArgs& args, const std::byte* block, int64_t step)
+      : step_(step),
+        others_((kBlocks - 1) * args.block_bytes),
+        left_(args.block_bytes - kBytes % args.block_bytes),
+        at_(block + kBytes + kBytes / args.block_bytes * others_) {}
 
-  // Once for each group.
-  HEARTH_INLINE void fetch_group() {
-    for (int64_t line = 0; line < step_; line += 64) prefetch(at_ + line);
+  // Once for each step.
+  HEARTH_INLINE void fetch() {
+    for (int b = 0; b < kBlocks; ++b) {
+      const std::byte* at = b == 0 ? at_ : at_ + others_;
+      for (int64_t line = 0; line < step_; line += 64) {
+        if constexpr (kFar) {
+          prefetch_far(at + line);
+        } else {
+          prefetch(at + line);
+        }
+      }
+    }
     at_ += step_;
+    if constexpr (kBlocks > 1) {
+      left_ -= step_;
+      if (left_ > 0) return;
+      at_ += others_;
+      left_ += others_;
+    }
   }
 
  private:
+  static_assert(kBlocks <= 2);
+  static constexpr int64_t kBytes = kFar ? 32768 : 16384 / kBlocks;  // ahead, of each block
+
   int64_t step_;
+  int64_t others_;  // bytes of the other blocks
+  int64_t left_;    // of the block that is being fetched
   const std::byte* at_;
 };
 
-// Plain floats: load() gives kStep columns from column k on, for 16 rows.
+// What a group of a block takes, scales included, on average.
+HEARTH_SIMD int64_t group_bytes(const MatmulArgs& args) {
+  return args.block_bytes / (args.columns / kGroup);
+}
+
+// Plain floats: load() gives kStep columns, kBytes, from column k on, for 16 rows.
 
 struct WeightsF32 {
   static constexpr int kStep = 2;
+  static constexpr int kBytes = 128;
   HEARTH_SIMD void load(const std::byte* block, int64_t k, F32x16 (&w)[kStep]) {
     const auto* at = reinterpret_cast<const float*>(block) + k * kBlockRows;
-    prefetch(block + k * 64 + kPrefetchBytes);
-    prefetch(block + k * 64 + 64 + kPrefetchBytes);
     w[0] = HEARTH_ISA_NAMESPACE::load(at);
     w[1] = HEARTH_ISA_NAMESPACE::load(at + kBlockRows);
   }
@@ -46,8 +76,8 @@ struct WeightsF32 {
 
 struct WeightsF16 {
   static constexpr int kStep = 2;
+  static constexpr int kBytes = 64;
   HEARTH_SIMD void load(const std::byte* block, int64_t k, F32x16 (&w)[kStep]) {
-    prefetch(block + k * 32 + kPrefetchBytes);
     w[0] = load_f16(block + k * 32);
     w[1] = load_f16(block + k * 32 + 32);
   }
@@ -55,8 +85,8 @@ struct WeightsF16 {
 
 struct WeightsBF16 {
   static constexpr int kStep = 2;
+  static constexpr int kBytes = 64;
   HEARTH_SIMD void load(const std::byte* block, int64_t k, F32x16 (&w)[kStep]) {
-    prefetch(block + k * 32 + kPrefetchBytes);
     load_bf16_pairs(block + k * 32, w[0], w[1]);
   }
 };

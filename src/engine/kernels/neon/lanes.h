@@ -28,6 +28,7 @@ struct I32x16 {
 // registers hold.
 constexpr int kFloatRows = 4;
 constexpr bool kFloatPairs = false;
+constexpr bool kQuantPairs = false;
 // Rows of pairs times vectors of pairs that attention multiplies at once.
 constexpr int kPairRows = 4;
 constexpr int kPairVectors = 1;
@@ -193,6 +194,8 @@ HEARTH_SIMD int reduce_add(I32x16 x) {
   return vaddvq_s32(vaddq_s32(vaddq_s32(x.a, x.b), vaddq_s32(x.c, x.d)));
 }
 HEARTH_SIMD void prefetch(const std::byte* p) { __builtin_prefetch(p); }
+// Into the second-level cache.
+HEARTH_SIMD void prefetch_far(const std::byte* p) { __builtin_prefetch(p, 0, 2); }
 
 // 16 bytes, signed and unsigned
 // Pairs of 16-bit integers: one for all lanes; 16 of them from 32 signed bytes; sum + the dot
