@@ -1,5 +1,6 @@
 // hearth bench: tokens per second of this machine.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -16,6 +17,7 @@
 #include "engine/work.h"
 #include "runtime/executor.h"
 #include "runtime/kv_plan.h"
+#include "runtime/scheduler.h"
 
 namespace hearth::cli {
 namespace {
@@ -81,7 +83,16 @@ constexpr double kGiga = 1e9;
 constexpr double kTera = 1e12;
 constexpr double kFlops = 2;  // of a multiply-add
 
-// Drives an executor with as many equal sequences as asked, at the lengths asked.
+// The first sequence of a group that generates together, of so many nearly equal ones.
+int group_begin(int group, int groups, int batch) { return group * batch / groups; }
+
+// Rows of the next step of a prompt with `left` tokens to go.
+int chunk_rows(int left, int stages) {
+  return std::min(runtime::prompt_rows(left, stages, kRowsPerStep), left);
+}
+
+// Drives an executor with as many equal sequences as asked, at the lengths asked. As many steps are
+// in flight as a pipeline has stages: chunks of one prompt, or groups of sequences that generate.
 class Bench {
  public:
   Bench(runtime::Executor& executor, int vocab) : executor_(executor), vocab_(vocab) {}
@@ -90,27 +101,40 @@ class Bench {
   // a token included.
   Result<double> prefill(int slot, int position, int tokens) {
     const auto started = steady_clock::now();
-    for (int done = 0; done < tokens; done += kRowsPerStep) {
-      const int rows = std::min(kRowsPerStep, tokens - done);
+    for (int done = 0; done < tokens;) {
+      const int left = tokens - done;
+      const int rows = chunk_rows(left, executor_.stages());
       runtime::Step step;
-      add(&step, slot, position + done, rows, /*sample=*/done + rows == tokens);
+      add(&step, slot, position + done, rows, /*sample=*/rows == left);
       for (int i = 0; i < rows; ++i) step.tokens.push_back(filler(position + done + i));
-      HEARTH_RETURN_IF_ERROR(run(step));
+      if (executor_.full()) HEARTH_RETURN_IF_ERROR(executor_.collect());
+      HEARTH_RETURN_IF_ERROR(executor_.submit(std::move(step)));
+      done += rows;
     }
+    HEARTH_RETURN_IF_ERROR(drain());
     return seconds_since(started);
   }
 
   // Generates `tokens` tokens in each of `batch` sequences that hold `position` tokens.
   Result<double> decode(int batch, int position, int tokens) {
-    std::vector<int32_t> last(static_cast<size_t>(batch), filler(position));
+    const int groups = std::min(executor_.stages(), batch);
     const auto started = steady_clock::now();
-    for (int i = 0; i < tokens; ++i) {
+    for (int i = 0; i < tokens * groups; ++i) {
+      const int group = i % groups;
       runtime::Step step;
-      for (int slot = 0; slot < batch; ++slot) add(&step, slot, position + i, 1, /*sample=*/true);
-      step.tokens = last;
-      HEARTH_TRY(runtime::StepResult result, executor_.run(step));
-      last = std::move(result.tokens);
+      const int end = group_begin(group + 1, groups, batch);
+      for (int slot = group_begin(group, groups, batch); slot < end; ++slot) {
+        add(&step, slot, position + i / groups, 1, /*sample=*/true);
+      }
+      if (i < groups) {
+        step.tokens.assign(step.sequences.size(), filler(position));
+      } else {  // the oldest step in flight is this group's
+        HEARTH_TRY(runtime::StepResult last, executor_.collect());
+        step.tokens = std::move(last.tokens);
+      }
+      HEARTH_RETURN_IF_ERROR(executor_.submit(std::move(step)));
     }
+    HEARTH_RETURN_IF_ERROR(drain());
     return seconds_since(started);
   }
 
@@ -124,7 +148,8 @@ class Bench {
   Result<void> clear(int batch) {
     runtime::Step step;
     for (int slot = 0; slot < batch; ++slot) step.releases.push_back(slot);
-    return run(step);
+    HEARTH_RETURN_IF_ERROR(executor_.run(std::move(step)));
+    return {};
   }
 
  private:
@@ -142,9 +167,8 @@ class Bench {
   int32_t filler(int position) const {
     return static_cast<int32_t>(int64_t{position} * 7919 % vocab_);
   }
-  Result<void> run(const runtime::Step& step) {
-    auto result = executor_.run(step);
-    if (!result.ok()) return result.error();
+  Result<void> drain() {
+    while (executor_.in_flight() > 0) HEARTH_RETURN_IF_ERROR(executor_.collect());
     return {};
   }
 
@@ -152,18 +176,24 @@ class Bench {
   const int vocab_;
 };
 
-engine::Work prefill_work(const engine::WorkCount& count, int depth, int tokens) {
+engine::Work prefill_work(const engine::WorkCount& count, int stages, int depth, int tokens) {
   engine::Work work;
-  for (int done = 0; done < tokens; done += kRowsPerStep) {
-    const int rows = std::min(kRowsPerStep, tokens - done);
+  for (int done = 0; done < tokens;) {
+    const int rows = chunk_rows(tokens - done, stages);
     work += count.pass(1, depth + done, rows, /*logits=*/done + rows == tokens);
+    done += rows;
   }
   return work;
 }
 
-engine::Work decode_work(const engine::WorkCount& count, int batch, int depth, int tokens) {
+engine::Work decode_work(const engine::WorkCount& count, int stages, int batch, int depth,
+                         int tokens) {
+  const int groups = std::min(stages, batch);
   engine::Work work;
-  for (int i = 0; i < tokens; ++i) work += count.pass(batch, depth + i, 1, /*logits=*/true);
+  for (int group = 0; group < groups; ++group) {
+    const int sequences = group_begin(group + 1, groups, batch) - group_begin(group, groups, batch);
+    for (int i = 0; i < tokens; ++i) work += count.pass(sequences, depth + i, 1, /*logits=*/true);
+  }
   return work;
 }
 
@@ -184,6 +214,7 @@ Result<void> run_test(const Options& options, Bench& bench, Machine& machine, Te
 
 Result<std::vector<Test>> measure(const Options& options, const engine::WorkCount& count,
                                   Bench& bench, Machine& machine) {
+  const int stages = options.local.pipeline;
   std::vector<Test> tests;
   HEARTH_RETURN_IF_ERROR(bench.prefill(0, 0, std::max(1, std::min(options.prompt, kRowsPerStep))));
   HEARTH_RETURN_IF_ERROR(bench.decode(1, 1, std::min(options.generate, kWarmupTokens)));
@@ -191,7 +222,7 @@ Result<std::vector<Test>> measure(const Options& options, const engine::WorkCoun
   if (options.prompt > 0) {
     Test test{.kind = "prefill",
               .tokens = options.prompt,
-              .work = prefill_work(count, options.depth, options.prompt)};
+              .work = prefill_work(count, stages, options.depth, options.prompt)};
     HEARTH_RETURN_IF_ERROR(run_test(options, bench, machine, &test, [&] {
       return bench.prefill(0, options.depth, options.prompt);
     }));
@@ -201,7 +232,7 @@ Result<std::vector<Test>> measure(const Options& options, const engine::WorkCoun
     Test test{.kind = "decode",
               .tokens = options.generate,
               .batch = options.batch,
-              .work = decode_work(count, options.batch, options.depth, options.generate)};
+              .work = decode_work(count, stages, options.batch, options.depth, options.generate)};
     HEARTH_RETURN_IF_ERROR(run_test(options, bench, machine, &test, [&] {
       return bench.decode(options.batch, options.depth, options.generate);
     }));
@@ -220,6 +251,7 @@ void print_json(const Options& options, const LocalModel& local, const std::vect
       {"threads", local.model->threads()},
       {"decode_threads", local.model->decode_threads()},
       {"ranks", options.local.ranks()},
+      {"layers", local.layers()},
       {"transport", local.group->transport()},
       {"machine",
        {{"read_gigabytes_per_second", machine.bytes_per_second() / kGiga},
@@ -254,12 +286,14 @@ std::string threads_text(const engine::RankModel& model) {
 
 void print_table(const Options& options, const LocalModel& local, const std::vector<Test>& tests,
                  const Machine& machine) {
-  std::puts(fmt::format("{} {}, {} cache, {}, {}, {} rank{} ({}), loaded in {:.2f} s, {} at most",
+  std::puts(fmt::format("{} {}, {} cache, {}, {}, {} rank{} ({}), {} layers, loaded in {:.2f} s, "
+                        "{} at most",
                         local.name, local.files->main_encoding(),
                         engine::to_string(local.model->kv_type()), local.model->isa(),
                         threads_text(*local.model), options.local.ranks(),
                         options.local.ranks() == 1 ? "" : "s", local.group->transport(),
-                        local.load_seconds, format_bytes(local.peak_rss_bytes()))
+                        fmt::join(local.layers(), "+"), local.load_seconds,
+                        format_bytes(local.peak_rss_bytes()))
                 .c_str());
   std::puts(fmt::format("this machine reads {:.1f} GB/s and multiplies {:.3g} TFLOP/s",
                         machine.bytes_per_second() / kGiga,
@@ -300,7 +334,8 @@ Result<void> bench(const Options& options) {
                                     {.kv_tokens = blocks * runtime::kKvBlockTokens * options.batch,
                                      .sequences_max = options.batch},
                                     &local));
-  HEARTH_TRY(auto executor, runtime::Executor::create(*local.model, *local.group));
+  HEARTH_TRY(auto executor,
+             runtime::Executor::create(*local.model, *local.group, options.local.team));
   HEARTH_TRY(const engine::WorkCount count,
              engine::WorkCount::create(*local.files, {.precision = options.local.precision,
                                                       .quantize = options.local.quantize,
@@ -333,7 +368,9 @@ Action declare_bench(CLI::App& app) {
   number("-r", &options->runs, 1, 1000, "Runs of each test; the median counts");
   app.add_flag("--json", options->json, "One JSON object instead of a table");
   app.footer(
-      "prefill: the tokens of one prompt; decode: tokens generated, of all sequences together.\n"
+      "prefill: the tokens of one prompt; decode: tokens generated, of all sequences together, in\n"
+      "as many groups as a pipeline has stages. Layers of its stages are shared out so that they\n"
+      "decode about equally fast.\n"
       "GB/s: weights and cache that must be read; TFLOP/s: multiplications and additions of the\n"
       "model; each with its share of the most that all cores reached between the runs.\n\n"
       "Examples:\n"

@@ -34,8 +34,9 @@ StateInstance instance_of(const json& state, const json& item) {
   const json& assignments = item.at("shardAssignments");
   std::map<int, StateShard> by_rank;
   for (const auto& [device, runner] : assignments.at("nodeToRunner").items()) {
-    const json& shard =
-        assignments.at("runnerToShard").at(runner.get<std::string>()).at("PipelineShardMetadata");
+    const json& shards = assignments.at("runnerToShard").at(runner.get<std::string>());
+    const bool tensor = shards.contains("TensorShardMetadata");
+    const json& shard = shards.at(tensor ? "TensorShardMetadata" : "PipelineShardMetadata");
     const json& identities = state.at("nodeIdentities");
     by_rank[shard.at("deviceRank")] = {
         .device_id = device,
@@ -49,7 +50,30 @@ StateInstance instance_of(const json& state, const json& item) {
   return instance;
 }
 
+std::string text_or_empty(const json& value) {
+  return value.is_string() ? value.get<std::string>() : "";
+}
+
+StateLink link_of(const std::string& from, const json& item) {
+  const json& latency = item.at("latencyUs");
+  return {.from = from,
+          .to = item.at("to"),
+          .host = item.at("host"),
+          .interface = item.at("interface"),
+          .kind = item.at("kind"),
+          .latency_us = latency.is_number() ? latency.get<double>() : 0,
+          .bits_per_second = item.at("bitsPerSecond"),
+          .carried_by = text_or_empty(item.at("carriedBy")),
+          .error = text_or_empty(item.at("error")),
+          .chosen = item.at("chosen")};
+}
+
 }  // namespace
+
+std::string name_of(const ClusterState& state, const std::string& id) {
+  const auto device = std::ranges::find(state.devices, id, &StateDevice::id);
+  return device == state.devices.end() ? id.substr(0, 8) : device->name;
+}
 
 Result<ClusterState> parse_state(const std::string& text) {
   ClusterState parsed;
@@ -57,6 +81,9 @@ Result<ClusterState> parse_state(const std::string& text) {
     const json state = json::parse(text);
     for (const auto& [id, status] : state.at("nodeStatus").items()) {
       parsed.devices.push_back(device_of(state, id));
+    }
+    for (const auto& [from, links] : state.at("links").items()) {
+      for (const json& link : links) parsed.links.push_back(link_of(from, link));
     }
     for (const auto& [id, instance] : state.at("instances").items()) {
       parsed.instances.push_back(instance_of(state, instance));

@@ -30,6 +30,8 @@ Action declare_serve(CLI::App& app);
 Action declare_run(CLI::App& app);
 Action declare_ps(CLI::App& app);
 Action declare_nodes(CLI::App& app);
+Action declare_doctor(CLI::App& app);
+Action declare_plan(CLI::App& app);
 Action declare_inspect(CLI::App& app);
 Action declare_bench(CLI::App& app);
 Action declare_logits(CLI::App& app);

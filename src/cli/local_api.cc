@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "base/units.h"
 
@@ -46,6 +47,11 @@ Result<std::string> get_from_daemon(int port, const std::string& path) {
   long status = 0;
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
   if (status != 200) {
+    const auto json = nlohmann::json::parse(body, nullptr, false);
+    const auto message = nlohmann::json::json_pointer("/error/message");
+    if (json.is_object() && json.contains(message) && json.at(message).is_string()) {
+      return Error(Code::kInvalidArgument, json.at(message).get<std::string>());
+    }
     return Error(Code::kUnavailable,
                  fmt::format("{} answered {}; is this a Hearth device?", url, status));
   }

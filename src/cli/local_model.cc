@@ -9,14 +9,18 @@
 #include <chrono>
 #include <fstream>
 #include <future>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
 
 #include "base/config.h"
 #include "base/ids.h"
+#include "base/layer_cuts.h"
 #include "base/limits.h"
 #include "cli/progress.h"
+#include "engine/work.h"
+#include "fabric/wire_precision.h"
 #include "store/model_locator.h"
 
 namespace hearth::cli {
@@ -75,6 +79,17 @@ void parse_ranks(const std::string& text, LocalModelOptions* options) {
   if (options->shares.size() == 1) options->shares.clear();
 }
 
+// "HOST" or "HOST COMMAND..."; throws what CLI11 turns into wrong usage.
+RankPlace parse_place(const std::string& text) {
+  std::vector<std::string> words = CLI::detail::split(text, ' ');
+  std::erase(words, "");
+  if (words.empty()) throw CLI::ValidationError("--place", "a place begins with an address");
+  RankPlace place{.host = std::move(words.front())};
+  place.launcher.assign(std::make_move_iterator(words.begin() + 1),
+                        std::make_move_iterator(words.end()));
+  return place;
+}
+
 template <class Value>
 using Words = std::vector<std::pair<std::string, Value>>;  // the default first
 
@@ -97,13 +112,25 @@ void add_word_option(CLI::App& app, const std::string& flag, Words<Value> words,
       ->default_str(names.front());
 }
 
-// Equal stages; the first ones take what is left over.
-engine::Shard shard_of(const LocalModelOptions& options, int layers, int rank) {
-  const int stages = options.pipeline;
-  const auto begin = [&](int s) { return s * (layers / stages) + std::min(s, layers % stages); };
-  const int stage = rank / options.slices();
-  return {.layer_begin = begin(stage),
-          .layer_end = begin(stage + 1),
+// Stages that generate tokens about equally fast, as ranks of one machine are: what must be read
+// for a token takes the time.
+Result<std::vector<int>> cut_stages(const LocalModelOptions& options,
+                                    const engine::ModelFiles& files) {
+  const int layers = files.spec().layers;
+  if (options.pipeline == 1) return std::vector<int>{0, layers};
+  HEARTH_TRY(
+      const engine::WorkCount count,
+      engine::WorkCount::create(
+          files, {.precision = options.precision, .quantize = options.quantize, .kv = options.kv}));
+  LayerCosts costs{.head = count.head(1).bytes};
+  for (int i = 0; i < layers; ++i) costs.layers.push_back(count.layer(i, 1, 0, 1).bytes);
+  return cut_layers(costs, std::vector<StageRank>(static_cast<size_t>(options.pipeline)));
+}
+
+engine::Shard shard_of(const LocalModelOptions& options, const LocalModel& local, int rank) {
+  const auto stage = static_cast<size_t>(rank / options.slices());
+  return {.layer_begin = local.cuts[stage],
+          .layer_end = local.cuts[stage + 1],
           .slice = rank % options.slices(),
           .shares = options.shares};
 }
@@ -124,37 +151,40 @@ Result<int> load_runner(daemon::RunnerProcess& runner, const LocalModelOptions& 
                       .model_path = local.path,
                       .rank = rank,
                       .world_size = options.ranks(),
-                      .shard = shard_of(options, local.files->spec().layers, rank),
+                      .shard = shard_of(options, local, rank),
                       .threads = options.threads,
                       .precision = options.precision,
                       .quantize = options.quantize,
                       .kv = options.kv,
                       .kv_tokens = room.kv_tokens,
-                      .sequences_max = room.sequences_max},
+                      .sequences_max = room.sequences_max,
+                      .bind_host = options.place(rank).host},
                      {});
 }
 
 Result<void> load_first_rank(const LocalModelOptions& options, const LocalRoom& room,
                              LocalModel* local) {
   ProgressBar bar("loading " + local->name);
-  HEARTH_TRY(
-      local->model,
-      engine::RankModel::load(
-          *local->files, {.shard = shard_of(options, local->files->spec().layers, 0),
-                          .precision = options.precision,
-                          .quantize = options.quantize,
-                          .kv = options.kv,
-                          .threads = options.threads,
-                          .kv_tokens = room.kv_tokens,
-                          .sequences_max = room.sequences_max,
-                          .cache_dir = directories().cache,
-                          .progress = [&bar](int done, int total) { bar.show(done, total); }}));
+  HEARTH_TRY(local->model,
+             engine::RankModel::load(*local->files, {.shard = shard_of(options, *local, 0),
+                                                     .precision = options.precision,
+                                                     .quantize = options.quantize,
+                                                     .kv = options.kv,
+                                                     .threads = options.threads,
+                                                     .kv_tokens = room.kv_tokens,
+                                                     .sequences_max = room.sequences_max,
+                                                     .cache_dir = directories().cache,
+                                                     .progress = [&bar](int done, int total) {
+                                                       bar.show(done, total);
+                                                     }}));
   return {};
 }
 
 Result<void> spawn_runners(const LocalModelOptions& options, LocalModel* local) {
   for (int rank = 1; rank < options.ranks(); ++rank) {
-    HEARTH_TRY(auto runner, daemon::RunnerProcess::spawn({.name = fmt::format("rank {}", rank)}));
+    HEARTH_TRY(auto runner,
+               daemon::RunnerProcess::spawn({.name = fmt::format("rank {}", rank),
+                                             .launcher = options.place(rank).launcher}));
     local->runners.push_back(std::move(runner));
   }
   return {};
@@ -174,7 +204,8 @@ Result<std::vector<std::string>> load_all(const LocalModelOptions& options, cons
   std::vector<std::string> addresses{""};
   for (auto& load : loads) {
     const Result<int> port = load.get();
-    if (port.ok()) addresses.push_back(fmt::format("127.0.0.1:{}", *port));
+    const std::string host = options.place(static_cast<int>(addresses.size())).host;
+    if (port.ok()) addresses.push_back(fmt::format("{}:{}", host, *port));
     if (!port.ok() && first.ok()) first = port.error();
   }
   if (!first.ok()) return first.error();
@@ -185,14 +216,18 @@ Result<void> connect_all(const LocalModelOptions& options, std::vector<std::stri
                          LocalModel* local) {
   std::unique_ptr<fabric::Rendezvous> rendezvous;
   if (options.ranks() > 1) {
-    HEARTH_TRY(rendezvous, fabric::Rendezvous::listen("127.0.0.1"));
-    addresses[0] = fmt::format("127.0.0.1:{}", rendezvous->port());
+    const std::string host = options.place(0).host;
+    HEARTH_TRY(rendezvous, fabric::Rendezvous::listen(host));
+    addresses[0] = fmt::format("{}:{}", host, rendezvous->port());
   }
   const std::string token = random_hex(16);
   std::vector<std::future<Result<std::string>>> joins;
   for (const auto& runner : local->runners) {
     joins.push_back(std::async(std::launch::async, [&, raw = runner.get()] {
-      return raw->connect({.addresses = addresses, .token = token, .transport = options.transport});
+      return raw->connect({.addresses = addresses,
+                           .token = token,
+                           .transport = options.transport,
+                           .team = options.team});
     }));
   }
   auto group = fabric::Group::join(
@@ -234,6 +269,22 @@ void add_local_model_options(CLI::App& app, LocalModelOptions* options) {
   app.add_option("--transport", options->transport, "How ranks exchange data")
       ->check(CLI::IsMember({"auto", "ucx", "tcp", "shm"}))
       ->capture_default_str();
+  Words<fabric::WirePrecision> wires;
+  for (const fabric::WirePrecision wire : fabric::kWirePrecisions) {
+    wires.emplace_back(std::string(fabric::to_string(wire)), wire);
+  }
+  add_word_option(app, "--wire", std::move(wires), &options->team.wire,
+                  "As what the sums of tensor ranks travel: 4, 2 or 1.125 bytes a number");
+  app.add_option_function<std::vector<std::string>>(
+         "--place",
+         [options](const std::vector<std::string>& texts) {
+           for (const std::string& text : texts) options->places.push_back(parse_place(text));
+         },
+         "Once for every rank: its address and, after the first, what starts it there, like "
+         "'10.0.0.2 "
+         "ip netns exec other'; default: 127.0.0.1 for all")
+      ->type_name("HOST[ COMMAND...]")
+      ->allow_extra_args(false);
 }
 
 void add_quantize_option(CLI::App& app, engine::Quantize* quantize) {
@@ -284,6 +335,10 @@ void add_ids_option(CLI::App& app, std::vector<int32_t>* ids) {
 }
 
 Result<LocalModel> open_model(const LocalModelOptions& options) {
+  if (!options.places.empty() && static_cast<int>(options.places.size()) != options.ranks()) {
+    return Error(Code::kInvalidArgument, fmt::format("{} --place for {} ranks: give one for each",
+                                                     options.places.size(), options.ranks()));
+  }
   const store::ModelLocator locator(store::ModelLocator::default_roots());
   HEARTH_TRY(store::LocatedModel located, locator.find(options.model));
   LocalModel local;
@@ -296,6 +351,7 @@ Result<LocalModel> open_model(const LocalModelOptions& options) {
         Code::kInvalidArgument,
         fmt::format("{} has {} layers: at most --ranks pipeline={}", local.name, layers, layers));
   }
+  HEARTH_TRY(local.cuts, cut_stages(options, *local.files));
   return local;
 }
 
@@ -309,6 +365,12 @@ Result<void> load_model(const LocalModelOptions& options, const LocalRoom& room,
   if (!connected.ok()) return local->explain(connected.error());
   local->load_seconds = std::chrono::duration<double>(steady_clock::now() - started).count();
   return {};
+}
+
+std::vector<int> LocalModel::layers() const {
+  std::vector<int> layers;
+  for (size_t i = 1; i < cuts.size(); ++i) layers.push_back(cuts[i] - cuts[i - 1]);
+  return layers;
 }
 
 Error LocalModel::explain(const Error& error) const {

@@ -101,7 +101,8 @@ Result<void> logits(const Options& options) {
   const auto count = static_cast<int>(options.ids.size());
   HEARTH_RETURN_IF_ERROR(
       load_model(options.local, {.kv_tokens = count, .sequences_max = 1}, &local));
-  HEARTH_TRY(auto executor, runtime::Executor::create(*local.model, *local.group));
+  HEARTH_TRY(auto executor,
+             runtime::Executor::create(*local.model, *local.group, options.local.team));
 
   HEARTH_TRY(NpyFile file,
              NpyFile::create(options.out, options.ids.size(), local.files->spec().vocab));

@@ -172,7 +172,8 @@ Result<void> run(Options options) {
                                                             .files = local.files.get(),
                                                             .tokenizer = std::move(tokenizer),
                                                             .model = std::move(local.model),
-                                                            .group = std::move(local.group)}));
+                                                            .group = std::move(local.group),
+                                                            .team = options.local.team}));
   const Result<void> done = interactive ? chat(options, *instance, local.name)
                                         : ask_once(options, *instance, options.prompt);
   if (!done.ok()) return local.explain(done.error());

@@ -62,8 +62,7 @@ class ClusterImpl final : public Cluster {
   void set_runners(const std::vector<RunnerView>& runners) override {
     inbox_.push(event::SetRunners{runners});
   }
-  Result<InstanceId> create_instance(const std::string& model, int min_devices,
-                                     const std::string& kv) override;
+  Result<InstanceId> create_instance(const InstanceRequest& request) override;
   Result<void> delete_instance(const InstanceId& id) override;
   Result<std::shared_ptr<grpc::Channel>> channel(const DeviceId& id) const override;
 
@@ -321,10 +320,9 @@ void ClusterImpl::abandon_tickets() {
   tickets_.clear();
 }
 
-Result<InstanceId> ClusterImpl::create_instance(const std::string& model, int min_devices,
-                                                const std::string& kv) {
+Result<InstanceId> ClusterImpl::create_instance(const InstanceRequest& request) {
   auto [ticket, outcome] = issue_ticket();
-  if (!inbox_.push(event::CreateInstance{ticket, model, min_devices, kv})) abandon_tickets();
+  if (!inbox_.push(event::CreateInstance{ticket, request})) abandon_tickets();
   return outcome.get();
 }
 

@@ -57,12 +57,10 @@ class Cluster {
   virtual void set_runners(
       const std::vector<RunnerView>& runners) = 0;  // replaces all of this device's
 
-  // Desired state. On disk here when they return; peers follow within a fraction of a second. `kv`:
-  // as InstanceView's.
+  // Desired state. On disk here when they return; peers follow within a fraction of a second.
   // kInvalidArgument, kResourceExhausted (too many instances), kUnavailable (this device stops).
   // Not from a watcher.
-  virtual Result<InstanceId> create_instance(const std::string& model, int min_devices,
-                                             const std::string& kv) = 0;
+  virtual Result<InstanceId> create_instance(const InstanceRequest& request) = 0;
   virtual Result<void> delete_instance(const InstanceId& id) = 0;  // kNotFound
 
   // An authenticated channel to another device: its certificate is the one its id names.

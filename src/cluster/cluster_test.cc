@@ -114,7 +114,7 @@ TEST(ClusterTest, AnInstanceIsPlannedAndKnownToAll) {
 
   std::atomic<int> changes = 0;
   const auto handle = a->watch([&changes] { ++changes; });
-  const auto id = b->create_instance("ember", 2, "q8");
+  const auto id = b->create_instance({.model = "ember", .min_devices = 2, .kv = "q8"});
   ASSERT_TRUE(id.ok()) << id.error().message();
   const auto planned = [&](Device& device) {
     const ClusterView view = device->view();
@@ -143,7 +143,7 @@ TEST(ClusterTest, AnInstanceIsPlannedAndKnownToAll) {
 TEST(ClusterTest, InstancesOutliveTheirDevices) {
   Device a("a");
   a.start();
-  const auto id = a->create_instance("ember", 1, "q16");
+  const auto id = a->create_instance({.model = "ember"});
   ASSERT_TRUE(id.ok());
   ASSERT_TRUE(eventually([&] { return !a->view().instances.at(*id).plan.empty(); }));
   const Plan before = a->view().instances.at(*id).plan;
@@ -162,7 +162,7 @@ TEST(ClusterTest, GoodbyeIsSeenAtOnceAndReturnToo) {
   b.options().peers = {a.address()};
   b.start();
   ASSERT_TRUE(eventually([&] { return a.sees(b) && b.sees(a); }));
-  const auto id = a->create_instance("ember", 2, "q16");
+  const auto id = a->create_instance({.model = "ember", .min_devices = 2});
   ASSERT_TRUE(id.ok());
   ASSERT_TRUE(eventually([&] { return a->view().instances.at(*id).plan.ranks.size() == 2; }));
   const int64_t epoch = a->view().instances.at(*id).plan.epoch;

@@ -46,6 +46,173 @@ std::vector<int> layers_of(const Plan& plan) {
 
 using testing::ElementsAre;
 
+// A model of 1.6 GB with as much to read for every token, and 1.6 G multiply-adds.
+ModelFacts sliceable() {
+  ModelFacts model = model_of(16, 100'000'000);
+  model.token_bytes = 1'600'000'000;
+  model.token_multiply_adds = 1'600'000'000;
+  model.hidden = 2048;
+  model.kv_heads = 8;
+  model.slices_max = 32;
+  return model;
+}
+
+// Devices "a", "b", ... that read so many GB a second and multiply in proportion; each reaches each
+// with so much latency and bandwidth.
+std::vector<DeviceView> devices_of(const ModelFacts& model, const std::vector<double>& speeds,
+                                   double latency_us, double gigabits) {
+  std::vector<DeviceView> devices;
+  for (size_t i = 0; i < speeds.size(); ++i) {
+    const std::string id(1, static_cast<char>('a' + i));
+    // The first is the biggest, so that ranks are in alphabetical order.
+    devices.push_back(device_of(id, 16_GiB - static_cast<int64_t>(i) * 1_MiB, model));
+    DeviceFacts& facts = devices.back().facts;
+    facts.memory_bytes_per_second = static_cast<int64_t>(speeds[i] * 1e9);
+    facts.multiply_adds_per_second = static_cast<int64_t>(speeds[i] * 3e10);
+    for (size_t j = 0; j < speeds.size(); ++j) {
+      if (i == j) continue;
+      facts.links.push_back({.to = DeviceId(std::string(1, static_cast<char>('a' + j))),
+                             .host = "10.0.0." + std::to_string(j + 1),
+                             .kind = "ethernet",
+                             .latency_ns = static_cast<int64_t>(latency_us * 1e3),
+                             .bits_per_second = static_cast<int64_t>(gigabits * 1e9)});
+    }
+  }
+  return devices;
+}
+
+void set_link(std::vector<DeviceView>& devices, size_t from, size_t to, double latency_us,
+              double gigabits) {
+  for (const auto& [a, b] : {std::pair(from, to), std::pair(to, from)}) {
+    for (LinkFacts& link : devices[a].facts.links) {
+      if (link.to != devices[b].facts.id) continue;
+      link.latency_ns = static_cast<int64_t>(latency_us * 1e3);
+      link.bits_per_second = static_cast<int64_t>(gigabits * 1e9);
+    }
+  }
+}
+
+std::vector<int> shares_of(const Plan& plan) {
+  std::vector<int> shares;
+  for (const RankPlan& rank : plan.ranks) shares.push_back(rank.share);
+  return shares;
+}
+
+TEST(PlacementTest, FastLinksMakeATensorGroup) {
+  const ModelFacts model = sliceable();
+  const auto plan = place({.model = model, .min_devices = 2}, devices_of(model, {20, 20}, 10, 9.4));
+  ASSERT_TRUE(plan.ok()) << plan.error().message();
+  EXPECT_EQ(plan->slices, 2);
+  EXPECT_THAT(layers_of(*plan), ElementsAre(16, 16));
+  EXPECT_THAT(shares_of(*plan), ElementsAre(500, 500));
+  EXPECT_EQ(plan->ranks[0].wire, "f32");
+  EXPECT_NEAR(static_cast<double>(plan->ranks[0].memory_bytes), 0.5 * 1.2 * 1.6e9, 1e6);
+  // Half of 1.6 GB at 85 % of 20 GB/s, and 33 sums.
+  EXPECT_NEAR(static_cast<double>(plan->token_ns), 47.1e6, 2e6);
+}
+
+TEST(PlacementTest, SlowLinksMakeAPipeline) {
+  const ModelFacts model = sliceable();
+  for (const auto& [latency_us, gigabits] : {std::pair(2000.0, 0.05), std::pair(40'000.0, 10.0)}) {
+    const auto plan = place({.model = model, .min_devices = 2},
+                            devices_of(model, {20, 20}, latency_us, gigabits));
+    ASSERT_TRUE(plan.ok());
+    EXPECT_EQ(plan->slices, 1) << latency_us;
+    EXPECT_THAT(layers_of(*plan), ElementsAre(8, 8));
+    EXPECT_GT(plan->token_ns, 0);
+  }
+}
+
+TEST(PlacementTest, VeryFastLinksAreNotEvenPredicted) {
+  const ModelFacts model = sliceable();
+  auto devices = devices_of(model, {20, 20}, 20'000, 41);
+  EXPECT_EQ(place({.model = model, .min_devices = 2}, devices)->slices, 2);
+  set_link(devices, 0, 1, 20'000, 39);
+  EXPECT_EQ(place({.model = model, .min_devices = 2}, devices)->slices, 1);
+}
+
+TEST(PlacementTest, WhatIsNotMeasuredIsAPipeline) {
+  const ModelFacts model = sliceable();
+  auto devices = devices_of(model, {20, 20}, 10, 10);
+  devices[1].facts.memory_bytes_per_second = 0;
+  EXPECT_EQ(place({.model = model, .min_devices = 2}, devices)->slices, 1);
+  devices = devices_of(model, {20, 20}, 10, 100);
+  for (DeviceView& device : devices) device.facts.links.clear();
+  const auto plan = place({.model = model, .min_devices = 2}, devices);
+  EXPECT_EQ(plan->slices, 1);
+  EXPECT_EQ(plan->token_ns, 0);
+}
+
+TEST(PlacementTest, WhatIsAskedForIsDone) {
+  const ModelFacts model = sliceable();
+  const auto slow = devices_of(model, {20, 20}, 2000, 0.05);
+  const auto tensor = place({.model = model, .min_devices = 2, .sharding = "tensor"}, slow);
+  ASSERT_TRUE(tensor.ok());
+  EXPECT_EQ(tensor->slices, 2);
+  const auto fast = devices_of(model, {20, 20}, 10, 100);
+  EXPECT_EQ(place({.model = model, .min_devices = 2, .sharding = "pipeline"}, fast)->slices, 1);
+  EXPECT_EQ(place({.model = model, .sharding = "tensor"}, fast)->ranks.size(), 1u)
+      << "one device has nobody to share with";
+}
+
+TEST(PlacementTest, UnequalDevicesGetUnequalShares) {
+  const ModelFacts model = sliceable();
+  const auto tensor = place({.model = model, .min_devices = 2, .sharding = "tensor"},
+                            devices_of(model, {40, 20}, 10, 10));
+  EXPECT_THAT(shares_of(*tensor), ElementsAre(667, 333));
+  EXPECT_GT(tensor->ranks[0].memory_bytes, tensor->ranks[1].memory_bytes);
+  const auto pipeline = place({.model = model, .min_devices = 2, .sharding = "pipeline"},
+                              devices_of(model, {60, 20}, 10, 10));
+  EXPECT_THAT(layers_of(*pipeline), ElementsAre(12, 4));
+  // The fast one has not the memory for what it could do.
+  auto devices = devices_of(model, {60, 20}, 10, 10);
+  devices[0].facts.memory_available_bytes = 1_GiB;
+  devices[1].facts.memory_available_bytes = 1000_MiB;
+  const auto tight = place({.model = model, .min_devices = 2, .sharding = "tensor"}, devices);
+  ASSERT_TRUE(tight.ok()) << tight.error().message();
+  EXPECT_THAT(shares_of(*tight), ElementsAre(506, 494));
+}
+
+TEST(PlacementTest, IslandsOfFastLinksBecomeStages) {
+  const ModelFacts model = sliceable();
+  // a and c are near to each other, and so are b and d.
+  auto devices = devices_of(model, {20, 20, 20, 20}, 1500, 0.3);
+  set_link(devices, 0, 2, 8, 25);
+  set_link(devices, 1, 3, 8, 25);
+  const auto plan = place({.model = model, .min_devices = 4}, devices);
+  ASSERT_TRUE(plan.ok());
+  EXPECT_EQ(plan->slices, 2);
+  EXPECT_EQ(plan->stages(), 2);
+  EXPECT_THAT(order_of(*plan), ElementsAre("a", "c", "b", "d"));
+  EXPECT_THAT(layers_of(*plan), ElementsAre(8, 8, 8, 8));
+}
+
+TEST(PlacementTest, SlowLinksCarryRounderNumbers) {
+  const ModelFacts model = sliceable();
+  const auto wire_at = [&](double gigabits) {
+    const auto plan = place({.model = model, .min_devices = 2, .sharding = "tensor"},
+                            devices_of(model, {20, 20}, 30, gigabits));
+    return plan->ranks[1].wire;
+  };
+  EXPECT_EQ(wire_at(9.4), "f32");
+  EXPECT_EQ(wire_at(0.94), "bf16");
+  EXPECT_EQ(wire_at(0.09), "q8");
+}
+
+// More slices than key-value heads share them: each keeps the whole.
+TEST(PlacementTest, SharedKeysAreCountedForAll) {
+  ModelFacts model = sliceable();
+  model.kv_layer_bytes = {{"q16", 10'000'000}};
+  const auto memory = [&](int kv_heads) -> double {
+    model.kv_heads = kv_heads;
+    return place({.model = model, .min_devices = 2, .sharding = "tensor"},
+                 devices_of(model, {20, 20}, 10, 10))
+        ->ranks[0]
+        .memory_bytes;
+  };
+  EXPECT_NEAR(memory(1) - memory(2), 16 * 5'000'000, 1);
+}
+
 TEST(PlacementTest, OneDeviceWhenItFits) {
   const ModelFacts model = model_of(10, 100_MiB);
   const auto plan =
@@ -190,8 +357,8 @@ TEST(PlacementTest, PlansHoldForAnyDevices) {
       devices.push_back(
           device_of(std::string(1, static_cast<char>('a' + i)), random() % 4000 * 1_MiB, model));
     }
-    const PlacementRequest request{.model = model,
-                                   .min_devices = 1 + static_cast<int>(random() % 3)};
+    const PlacementRequest request{
+        .model = model, .min_devices = 1 + static_cast<int>(random() % 3), .sharding = "pipeline"};
     const auto plan = place(request, devices);
     std::shuffle(devices.begin(), devices.end(), random);
     const auto again = place(request, devices);

@@ -24,8 +24,30 @@ struct ModelFacts {
   // Of the KV cache of one layer, in the room that an instance gets; by the type of its numbers.
   std::map<std::string, int64_t> kv_layer_bytes;
   int64_t file_bytes = 0;  // of all tensors, each once
+  // What a token costs all ranks together, for predictions; 0: unknown.
+  int64_t token_bytes = 0;          // of weights that are read
+  int64_t token_multiply_adds = 0;  // of products with them
+  int hidden = 0;                   // numbers that go from layer to layer
+  int kv_heads = 0;                 // more slices than these share them
+  int slices_max = 1;               // how many ranks can share a layer
 
   int64_t total_bytes() const { return layer_bytes * layers + embedding_bytes + head_bytes; }
+};
+
+// A directed path from the device that tells of it to another, over one address of each, measured.
+struct LinkFacts {
+  DeviceId to;
+  std::string host;        // the other's address, numeric
+  std::string local_host;  // this device's
+  std::string interface;   // that has it: "eth0"
+  std::string kind;        // of the interface: fabric/interface.h
+  std::string rdma_ports;  // "mlx5_0:1", mostly empty
+  int64_t latency_ns = 0;  // one way
+  int64_t bits_per_second = 0;
+  std::string error;  // why there is no path; nothing is measured then
+
+  bool up() const { return error.empty(); }
+  bool operator==(const LinkFacts&) const = default;
 };
 
 // What a device says of itself.
@@ -42,6 +64,11 @@ struct DeviceFacts {
   std::vector<std::string> addresses;  // "host:port" of its device port, as it believes
   int64_t joined_unix_ms = 0;  // when this device first joined the cluster; decides the coordinator
   std::vector<ModelFacts> models;
+  // Measured, of all cores; 0: not yet.
+  int64_t memory_bytes_per_second = 0;
+  int64_t multiply_adds_per_second = 0;  // of quantised activations
+  std::vector<std::string> transports;   // between ranks, best first: fabric/transport.h
+  std::vector<LinkFacts> links;
 };
 
 enum class DeviceStatus { kOnline, kSuspect, kOffline };
@@ -61,16 +88,37 @@ struct RankPlan {
   int layer_begin = 0;
   int layer_end = 0;
   int64_t memory_bytes = 0;  // predicted need
+  int share = 1;             // of its stage's layers, compared with the stage's other ranks
+  std::string wire = "f32";  // as what its stage's sums travel: fabric/wire_precision.h
 };
 
 // Where an instance runs. A new plan has a higher epoch; runners of older epochs are stopped.
 // Epochs are not consecutive: each is the coordinator's clock in ms, or one more than before if
 // that is greater. An instance that ran and now fits nowhere has an epoch and no ranks.
+//
+// The ranks are a grid: `slices` ranks with the same layers follow each other and are a stage.
 struct Plan {
   int64_t epoch = 0;
   std::string token;  // shared secret of the epoch's group (fabric/group.h)
   std::vector<RankPlan> ranks;
+  int slices = 1;
+  // Predicted for one sequence; 0 where not enough is measured.
+  int64_t token_ns = 0;
+  int64_t first_token_ns = 0;  // of a prompt of kPredictedPromptTokens (placement.h)
+
   bool empty() const { return ranks.empty(); }
+  int stages() const { return static_cast<int>(ranks.size()) / slices; }
+};
+
+// How an instance is to be cut; "auto" leaves it to what is measured.
+inline constexpr const char* kShardings[] = {"auto", "pipeline", "tensor"};
+
+// What a person wants.
+struct InstanceRequest {
+  std::string model;
+  int min_devices = 1;
+  std::string kv = "q16";         // numbers of the KV cache, on every rank: engine/kv_type.h
+  std::string sharding = "auto";  // one of kShardings
 };
 
 // Desired state: wanted by a person, kept until deleted.
@@ -78,7 +126,8 @@ struct InstanceView {
   InstanceId id;
   std::string model;
   int min_devices = 1;
-  std::string kv = "q16";  // numbers of the KV cache, on every rank: engine/kv_type.h
+  std::string kv = "q16";  // this and the next as InstanceRequest's
+  std::string sharding = "auto";
   int64_t created_unix_ms = 0;
   Plan plan;            // empty: nothing fits (`message` says why) or not planned yet
   std::string message;  // why it waits or failed, for people

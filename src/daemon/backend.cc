@@ -75,10 +75,11 @@ class ClusterBackend final : public serve::Backend {
     return daemon::instance_json(view, instance->second);
   }
 
-  Result<std::string> previews_json(const std::string& model_id) override {
+  Result<std::string> previews_json(const std::string& model_id,
+                                    const std::string& sharding) override {
     const cluster::ClusterView view = cluster_->view();
     HEARTH_TRY(const cluster::ModelFacts model, find_model(view, model_id));
-    return daemon::previews_json(view, model, kv_);
+    return daemon::previews_json(view, {.model = model, .kv = kv_, .sharding = sharding});
   }
 
   Result<std::string> place_instance(const serve::PlaceRequest& request) override {
@@ -87,11 +88,14 @@ class ClusterBackend final : public serve::Backend {
     std::vector<cluster::DeviceView> devices;
     for (const auto& [id, device] : view.devices) devices.push_back(device);
     // Desired state that could never be met is refused, although it might be kept and wait.
-    const auto plan =
-        cluster::place({.model = model, .min_devices = request.min_nodes, .kv = kv_}, devices);
+    const auto plan = cluster::place(
+        {.model = model, .min_devices = request.min_nodes, .kv = kv_, .sharding = request.sharding},
+        devices);
     if (!plan.ok()) return Error(Code::kInvalidArgument, plan.error().message());
-    HEARTH_TRY(const InstanceId id,
-               cluster_->create_instance(request.model_id, request.min_nodes, kv_));
+    HEARTH_TRY(const InstanceId id, cluster_->create_instance({.model = request.model_id,
+                                                               .min_devices = request.min_nodes,
+                                                               .kv = kv_,
+                                                               .sharding = request.sharding}));
     log::info("placing {} on at least {} device(s) as instance {}", request.model_id,
               request.min_nodes, id.brief());
     return id.str();

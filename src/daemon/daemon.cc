@@ -12,8 +12,10 @@
 #include "daemon/first_instances.h"
 #include "daemon/instance_router.h"
 #include "daemon/instances_service.h"
+#include "daemon/links_service.h"
 #include "daemon/model_catalog.h"
 #include "daemon/runner_host.h"
+#include "fabric/transport.h"
 #include "serve/server.h"
 
 namespace hearth::daemon {
@@ -93,15 +95,18 @@ class WiredDaemon final : public Daemon {
     facts.name = device_name();
     facts.version = options_.version;
     facts.models = catalog_.models();
-    auto cluster = cluster::Cluster::start({.identity = std::move(identity),
-                                            .name = options_.cluster,
-                                            .listen = options_.device_listen,
-                                            .port = options_.device_port,
-                                            .peers = options_.peers,
-                                            .discovery = options_.discovery,
-                                            .state_path = options_.data_dir + "/state.db",
-                                            .facts = std::move(facts),
-                                            .services = {service_->service()}});
+    facts.transports = fabric::transport_names();
+    HEARTH_TRY(links_service_, LinksService::make(ranks_listen()));
+    auto cluster =
+        cluster::Cluster::start({.identity = std::move(identity),
+                                 .name = options_.cluster,
+                                 .listen = options_.device_listen,
+                                 .port = options_.device_port,
+                                 .peers = options_.peers,
+                                 .discovery = options_.discovery,
+                                 .state_path = options_.data_dir + "/state.db",
+                                 .facts = std::move(facts),
+                                 .services = {service_->service(), links_service_->service()}});
     if (!cluster.ok() && cluster.error().code() == Code::kAlreadyExists) {
       return Error(Code::kAlreadyExists,
                    cluster.error().message() + " with --device-port or --port");
@@ -115,6 +120,7 @@ class WiredDaemon final : public Daemon {
   const DataDirLock lock_;
   ModelCatalog catalog_;
   const std::unique_ptr<InstancesService> service_ = InstancesService::make();
+  std::unique_ptr<LinksService> links_service_;
   std::unique_ptr<cluster::Cluster> cluster_;
   std::unique_ptr<RunnerHost> runners_;
   std::unique_ptr<InstanceRouter> router_;

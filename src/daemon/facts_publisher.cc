@@ -4,17 +4,19 @@
 
 #include "cluster/cluster.h"
 #include "daemon/device_facts.h"
+#include "daemon/device_rates.h"
 #include "daemon/model_catalog.h"
 
 namespace hearth::daemon {
 namespace {
 
 constexpr std::chrono::seconds kInterval(5);
+constexpr int kRateRounds = 3;
 
 }  // namespace
 
 FactsPublisher::FactsPublisher(cluster::Cluster* cluster, ModelCatalog* catalog)
-    : cluster_(cluster), catalog_(catalog) {
+    : cluster_(cluster), catalog_(catalog), links_(cluster, [this] { wake(); }) {
   const cluster::ClusterView view = cluster_->view();
   published_ = view.devices.at(view.self).facts;
   thread_ = std::thread([this] { loop(); });
@@ -29,9 +31,18 @@ FactsPublisher::~FactsPublisher() {
   thread_.join();
 }
 
+void FactsPublisher::wake() {
+  std::lock_guard lock(mutex_);
+  woken_ = true;
+  wake_.notify_all();
+}
+
 void FactsPublisher::loop() {
   std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, kInterval, [this] { return stopping_; })) {
+  while (true) {
+    wake_.wait_for(lock, kInterval, [this] { return stopping_ || woken_; });
+    if (stopping_) return;
+    woken_ = false;
     lock.unlock();
     look();
     lock.lock();
@@ -49,14 +60,29 @@ void FactsPublisher::look() {
     now.memory_available_bytes = memory.available_bytes;
   }
   now.models = catalog_->models();
+  now.links = links_.links();
+  measure_rates(&now);
   const bool same_models = std::ranges::equal(now.models, published_.models, {},
                                               &cluster::ModelFacts::id, &cluster::ModelFacts::id);
-  if (same_models && now.memory_available_bytes == published_.memory_available_bytes &&
+  const bool same_speed = now.memory_bytes_per_second == published_.memory_bytes_per_second &&
+                          now.multiply_adds_per_second == published_.multiply_adds_per_second;
+  if (same_models && same_speed && now.links == published_.links &&
+      now.memory_available_bytes == published_.memory_available_bytes &&
       now.memory_total_bytes == published_.memory_total_bytes) {
     return;
   }
   cluster_->set_facts(now);
   published_ = std::move(now);
+}
+
+void FactsPublisher::measure_rates(cluster::DeviceFacts* facts) {
+  if (rate_rounds_ == kRateRounds) return;
+  ++rate_rounds_;
+  const DeviceRates rates = daemon::measure_rates();
+  facts->memory_bytes_per_second =
+      std::max(facts->memory_bytes_per_second, rates.memory_bytes_per_second);
+  facts->multiply_adds_per_second =
+      std::max(facts->multiply_adds_per_second, rates.multiply_adds_per_second);
 }
 
 }  // namespace hearth::daemon

@@ -62,7 +62,7 @@ void FirstInstances::decide() {
   std::error_code ignored;
   const bool first_start = !std::filesystem::exists(marker_, ignored);
   for (const std::string& model : instances_to_place(cluster_->view(), wanted_, first_start)) {
-    const auto placed = cluster_->create_instance(model, 1, kv_);
+    const auto placed = cluster_->create_instance({.model = model, .kv = kv_});
     if (!placed.ok()) log::error("cannot place {}: {}", model, placed.error().message());
   }
   if (first_start) std::ofstream(marker_).flush();

@@ -8,6 +8,7 @@
 #include "daemon/model_catalog.h"
 #include "daemon/remote_generator.h"
 #include "daemon/runner_process.h"
+#include "fabric/wire_precision.h"
 
 namespace hearth::daemon {
 namespace {
@@ -143,7 +144,10 @@ Result<void> HostedRunner::bring_up() {
                       .model_path = path,
                       .rank = start_.rank,
                       .world_size = start_.world_size,
-                      .shard = {.layer_begin = start_.layer_begin, .layer_end = start_.layer_end},
+                      .shard = {.layer_begin = start_.layer_begin,
+                                .layer_end = start_.layer_end,
+                                .slice = start_.slice,
+                                .shares = start_.shares},
                       .threads = settings_.threads,
                       .quantize = settings_.quantize,
                       .kv = *kv,
@@ -157,10 +161,17 @@ Result<void> HostedRunner::bring_up() {
   });
 
   HEARTH_TRY(const ConnectRunner order, wait_for_connect_order());
+  const auto wire = fabric::parse_wire_precision(order.wire);
+  if (!wire.has_value()) {
+    return Error(
+        Code::kUnsupported,
+        fmt::format("this device does not know sums of '{}': update its Hearth", order.wire));
+  }
   update([](RunnerView* view) { view->status = RunnerStatus::kConnecting; });
   HEARTH_TRY(const std::string transport, process->connect({.addresses = order.addresses,
                                                             .token = order.token,
-                                                            .transport = settings_.transport}));
+                                                            .transport = settings_.transport,
+                                                            .team = {.wire = *wire}}));
   log::info("{} rank {} of {} is ready (transport {})", start_.model, start_.rank,
             start_.world_size, transport);
   update([this, &process](RunnerView* view) {

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "engine/model_files.h"
 #include "engine/rank_model.h"
+#include "engine/work.h"
 #include "runtime/kv_plan.h"
 
 namespace hearth::daemon {
@@ -39,6 +40,14 @@ Result<cluster::ModelFacts> read_model_facts(const std::string& id, const std::s
   }
   facts.embedding_bytes = std::max<int64_t>(facts.embedding_bytes, 0);
   facts.head_bytes = std::max<int64_t>(facts.head_bytes, 0);
+  facts.hidden = spec.hidden;
+  facts.kv_heads = spec.latent ? 1 : spec.kv_heads;
+  facts.slices_max = spec.heads;
+  if (const auto work = engine::WorkCount::create(*files, {}); work.ok()) {
+    const engine::Work token = work->pass(1, 0, 1, true);
+    facts.token_bytes = static_cast<int64_t>(token.bytes);
+    facts.token_multiply_adds = static_cast<int64_t>(token.multiply_adds);
+  }
   const runtime::KvPlan room = runtime::default_kv_plan(spec);
   for (const engine::KvType kv : engine::kAllKvTypes) {
     const int64_t bytes =

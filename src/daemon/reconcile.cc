@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "cluster/links.h"
 #include "daemon/address.h"
 
 namespace hearth::daemon {
@@ -45,6 +46,18 @@ bool is_loaded(RunnerStatus status) {
          status == RunnerStatus::kReady;
 }
 
+// Where this device reaches another: over the link that was measured to be the fastest. Nothing
+// while the links are not measured; without any that is up, where the other answered last.
+std::optional<std::string> host_of(const ClusterView& view, const DeviceId& id) {
+  const auto self = view.devices.find(view.self);
+  const auto device = view.devices.find(id);
+  if (self == view.devices.end() || device == view.devices.end()) return std::nullopt;
+  if (const auto* link = cluster::best_link(self->second.facts, id)) return link->host;
+  if (!cluster::was_measured(self->second.facts, id)) return std::nullopt;
+  if (device->second.reachable_at.empty()) return std::nullopt;
+  return split_address(device->second.reachable_at).host;
+}
+
 // The rendezvous addresses of all ranks, or nothing while one is not loaded or not reachable.
 std::optional<std::vector<std::string>> rendezvous(const ClusterView& view,
                                                    const std::vector<LocalRunner>& local,
@@ -61,17 +74,27 @@ std::optional<std::vector<std::string>> rendezvous(const ClusterView& view,
       addresses.push_back(join_address("127.0.0.1", runner->rendezvous_port));
       continue;
     }
-    const auto device = view.devices.find(runner->device);
-    if (device == view.devices.end() || device->second.reachable_at.empty()) return std::nullopt;
-    addresses.push_back(
-        join_address(split_address(device->second.reachable_at).host, runner->rendezvous_port));
+    const std::optional<std::string> host = host_of(view, runner->device);
+    if (!host.has_value()) return std::nullopt;
+    addresses.push_back(join_address(*host, runner->rendezvous_port));
   }
   return addresses;
+}
+
+// Empty where each stage has one rank.
+std::vector<double> shares_of(const cluster::Plan& plan, int stage) {
+  std::vector<double> shares;
+  if (plan.slices == 1) return shares;
+  for (int slice = 0; slice < plan.slices; ++slice) {
+    shares.push_back(plan.ranks[static_cast<size_t>(stage * plan.slices + slice)].share);
+  }
+  return shares;
 }
 
 void plan_starts(const ClusterView& view, const std::vector<LocalRunner>& local,
                  const InstanceView& instance, std::vector<StartRunner>* starts) {
   const int world_size = static_cast<int>(instance.plan.ranks.size());
+  const int slices = instance.plan.slices;
   for (int rank = 0; rank < world_size; ++rank) {
     const cluster::RankPlan& shard = instance.plan.ranks[rank];
     if (shard.device != view.self) continue;
@@ -87,7 +110,9 @@ void plan_starts(const ClusterView& view, const std::vector<LocalRunner>& local,
                        .model = instance.model,
                        .kv = instance.kv,
                        .layer_begin = shard.layer_begin,
-                       .layer_end = shard.layer_end});
+                       .layer_end = shard.layer_end,
+                       .slice = rank % slices,
+                       .shares = shares_of(instance.plan, rank / slices)});
   }
 }
 
@@ -109,7 +134,8 @@ Actions reconcile(const ClusterView& view, const std::vector<LocalRunner>& local
                                  .epoch = own.epoch,
                                  .rank = own.rank,
                                  .addresses = *std::move(addresses),
-                                 .token = instance.plan.token});
+                                 .token = instance.plan.token,
+                                 .wire = instance.plan.ranks[own.rank].wire});
     }
   }
   for (const auto& [id, instance] : view.instances) {

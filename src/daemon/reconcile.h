@@ -25,6 +25,8 @@ struct StartRunner {
   std::string kv;  // InstanceView::kv
   int layer_begin = 0;
   int layer_end = 0;
+  int slice = 0;
+  std::vector<double> shares;  // of the stage's ranks; empty where this one is alone
 };
 
 struct ConnectRunner {
@@ -34,6 +36,7 @@ struct ConnectRunner {
   std::vector<std::string>
       addresses;  // "host:port" of every rank's rendezvous; empty text for its own
   std::string token;
+  std::string wire = "f32";  // RankPlan::wire
 };
 
 struct StopRunner {

@@ -23,7 +23,10 @@ const InstanceId kInstance("instance");
 ClusterView two_stages(int64_t epoch = 3) {
   ClusterView view;
   view.self = kSelf;
-  view.devices[kSelf] = {.facts = {.id = kSelf}, .status = DeviceStatus::kOnline};
+  // Measured, without any path that is good: where the other answered last must do.
+  view.devices[kSelf] = {
+      .facts = {.id = kSelf, .links = {{.to = kOther, .host = "10.0.0.2", .error = "refused"}}},
+      .status = DeviceStatus::kOnline};
   view.devices[kOther] = {
       .facts = {.id = kOther}, .status = DeviceStatus::kOnline, .reachable_at = "10.0.0.2:52416"};
   InstanceView instance{.id = kInstance, .model = "ember", .min_devices = 2, .kv = "q8"};
@@ -33,6 +36,11 @@ ClusterView two_stages(int64_t epoch = 3) {
                              {.device = kOther, .layer_begin = 4, .layer_end = 6}}};
   view.instances[kInstance] = instance;
   return view;
+}
+
+// A path from this device to the other.
+cluster::LinkFacts link(const std::string& host, int64_t latency_ns, int64_t bits_per_second) {
+  return {.to = kOther, .host = host, .latency_ns = latency_ns, .bits_per_second = bits_per_second};
 }
 
 LocalRunner own(RunnerStatus status, int64_t epoch = 3) {
@@ -65,6 +73,7 @@ TEST(Reconcile, StartsTheRankPlannedForThisDevice) {
   EXPECT_EQ(start.kv, "q8");
   EXPECT_EQ(start.layer_begin, 0);
   EXPECT_EQ(start.layer_end, 4);
+  EXPECT_THAT(start.shares, IsEmpty());
   EXPECT_THAT(actions.stop, IsEmpty());
   EXPECT_THAT(actions.connect, IsEmpty());
 }
@@ -154,6 +163,47 @@ TEST(Reconcile, WaitsForAnAddress) {
   view.runners = {other(RunnerStatus::kLoaded)};
   view.devices[kOther].reachable_at.clear();
   EXPECT_TRUE(reconcile(view, {own(RunnerStatus::kLoaded)}).empty());
+}
+
+TEST(Reconcile, RanksMeetOverTheFastestLink) {
+  ClusterView view = two_stages();
+  view.runners = {other(RunnerStatus::kLoaded)};
+  view.devices[kSelf].facts.links = {link("10.0.0.2", 900'000, 90'000'000),
+                                     link("10.7.0.2", 20'000, 9'000'000'000)};
+  Actions actions = reconcile(view, {own(RunnerStatus::kLoaded)});
+  ASSERT_THAT(actions.connect, SizeIs(1));
+  EXPECT_THAT(actions.connect[0].addresses, ElementsAre("", "10.7.0.2:40001"));
+
+  view.devices[kSelf].facts.links[1].error = "no route to host";
+  actions = reconcile(view, {own(RunnerStatus::kLoaded)});
+  EXPECT_THAT(actions.connect[0].addresses, ElementsAre("", "10.0.0.2:40001"));
+}
+
+TEST(Reconcile, RanksWaitUntilLinksAreMeasured) {
+  ClusterView view = two_stages();
+  view.runners = {other(RunnerStatus::kLoaded)};
+  view.devices[kSelf].facts.links.clear();
+  EXPECT_TRUE(reconcile(view, {own(RunnerStatus::kLoaded)}).empty());
+}
+
+TEST(Reconcile, SlicesKnowTheirSharesAndTheirWire) {
+  ClusterView view = two_stages();
+  cluster::Plan& plan = view.instances[kInstance].plan;
+  plan.slices = 2;
+  plan.ranks = {{.device = kOther, .layer_end = 6, .share = 667, .wire = "bf16"},
+                {.device = kSelf, .layer_end = 6, .share = 333, .wire = "bf16"}};
+  const Actions actions = reconcile(view, {});
+  ASSERT_THAT(actions.start, SizeIs(1));
+  EXPECT_EQ(actions.start[0].slice, 1);
+  EXPECT_THAT(actions.start[0].shares, ElementsAre(667, 333));
+
+  LocalRunner mine = own(RunnerStatus::kLoaded);
+  mine.view.rank = 1;
+  view.runners = {other(RunnerStatus::kLoaded)};
+  view.runners[0].rank = 0;
+  const Actions next = reconcile(view, {mine});
+  ASSERT_THAT(next.connect, SizeIs(1));
+  EXPECT_EQ(next.connect[0].wire, "bf16");
 }
 
 TEST(Reconcile, KeepsIpv6HostsWhole) {

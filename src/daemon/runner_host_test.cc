@@ -83,9 +83,7 @@ class PlannedCluster final : public cluster::Cluster {
   void set_runners(const std::vector<RunnerView>& runners) override {
     change([&] { view_.runners = runners; });
   }
-  Result<InstanceId> create_instance(const std::string&, int, const std::string&) override {
-    return kInstance;
-  }
+  Result<InstanceId> create_instance(const cluster::InstanceRequest&) override { return kInstance; }
   Result<void> delete_instance(const InstanceId&) override { return {}; }
   Result<std::shared_ptr<grpc::Channel>> channel(const DeviceId&) const override {
     return Error(Code::kUnavailable, "there is no other device");

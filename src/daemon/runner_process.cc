@@ -103,6 +103,18 @@ proto::KvType to_proto(engine::KvType kv) {
   return proto::KV_TYPE_Q16;
 }
 
+proto::WirePrecision to_proto(fabric::WirePrecision wire) {
+  switch (wire) {
+    case fabric::WirePrecision::kBf16:
+      return proto::WIRE_PRECISION_BF16;
+    case fabric::WirePrecision::kQ8:
+      return proto::WIRE_PRECISION_Q8;
+    case fabric::WirePrecision::kF32:
+      break;
+  }
+  return proto::WIRE_PRECISION_F32;
+}
+
 proto::LoadRequest to_proto(const RankLoad& load) {
   proto::LoadRequest request;
   request.set_instance_id(load.instance.str());
@@ -144,16 +156,18 @@ class RunnerProcessImpl final : public RunnerProcess {
 
   Result<void> start() {
     const std::string program = options_.program.empty() ? this_program() : options_.program;
-    HEARTH_TRY(
-        child_,
-        ChildProcess::start(
-            {.command = {program, "runner", "--socket", folder_->socket()},
-             .on_line =
-                 [this](std::string_view line) { log::warn("[{}] {}", options_.name, line); },
-             .on_exit =
-                 [this](const std::string& how) {
-                   tell(options_.on_exit, Error(Code::kUnavailable, described(how)));
-                 }}));
+    std::vector<std::string> command = options_.launcher;
+    command.insert(command.end(), {program, "runner", "--socket", folder_->socket()});
+    HEARTH_TRY(child_, ChildProcess::start({.command = std::move(command),
+                                            .on_line =
+                                                [this](std::string_view line) {
+                                                  log::warn("[{}] {}", options_.name, line);
+                                                },
+                                            .on_exit =
+                                                [this](const std::string& how) {
+                                                  tell(options_.on_exit,
+                                                       Error(Code::kUnavailable, described(how)));
+                                                }}));
     HEARTH_RETURN_IF_ERROR(wait_for_socket());
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(static_cast<int>(limits::kRpcMessageBytesMax));
@@ -190,6 +204,7 @@ class RunnerProcessImpl final : public RunnerProcess {
     for (const std::string& address : connect.addresses) request.add_addresses(address);
     request.set_token(connect.token);
     request.set_transport(connect.transport);
+    request.set_wire(to_proto(connect.team.wire));
     grpc::ClientContext context;
     proto::ConnectReply reply;
     const grpc::Status status = stub_->Connect(&context, request, &reply);

@@ -16,6 +16,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "engine/rank_model.h"
+#include "fabric/collectives.h"
 
 namespace grpc {
 class Channel;
@@ -24,8 +25,9 @@ class Channel;
 namespace hearth::daemon {
 
 struct SpawnOptions {
-  std::string name;     // for the log: "ember/1"
-  std::string program;  // the binary that knows `runner`; empty: this one
+  std::string name;                   // for the log: "ember/1"
+  std::string program;                // the binary that knows `runner`; empty: this one
+  std::vector<std::string> launcher;  // words before it: {"numactl", "-N", "1"}
   int start_timeout_ms = 20'000;
   // Called once, from a thread of this object, when the process has ended for whatever reason: how,
   // and what it last said ("runner ember/1 was killed by signal 9 (Killed)"). Not called after
@@ -59,6 +61,7 @@ struct GroupConnect {
   std::vector<std::string> addresses;  // "host:port" of every rank's rendezvous; own entry unused
   std::string token;
   std::string transport = "auto";
+  fabric::TeamOptions team;  // of the ranks that share a stage
 };
 
 using LoadProgressHandler = std::function<void(int layers_done, int layers_total)>;

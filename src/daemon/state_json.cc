@@ -6,9 +6,9 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
-#include "cluster/placement.h"
 #include "daemon/address.h"
 #include "daemon/instance_status.h"
+#include "daemon/plan_json.h"
 
 namespace hearth::daemon {
 namespace {
@@ -75,13 +75,14 @@ Json assignments_json(const std::string& model, const InstanceId& id, const clus
     const cluster::RankPlan& shard = plan.ranks[rank];
     const std::string runner = runner_id(id, plan.epoch, rank);
     node_to_runner[shard.device.str()] = runner;
-    runner_to_shard[runner] = {{"PipelineShardMetadata",
-                                {{"deviceRank", rank},
-                                 {"worldSize", world_size},
-                                 {"startLayer", shard.layer_begin},
-                                 {"endLayer", shard.layer_end},
-                                 {"nLayers", layers},
-                                 {"memory", bytes_json(shard.memory_bytes)}}}};
+    Json metadata = {{"deviceRank", rank},
+                     {"worldSize", world_size},
+                     {"startLayer", shard.layer_begin},
+                     {"endLayer", shard.layer_end},
+                     {"nLayers", layers},
+                     {"memory", bytes_json(shard.memory_bytes)}};
+    runner_to_shard[runner] = {
+        {plan.slices == 1 ? "PipelineShardMetadata" : "TensorShardMetadata", std::move(metadata)}};
   }
   return {{"modelId", model},
           {"nodeToRunner", std::move(node_to_runner)},
@@ -97,12 +98,15 @@ Json instance_object(const InstanceView& instance, std::string_view status,
           {"epoch", instance.plan.epoch},
           {"minNodes", instance.min_devices},
           {"kv", instance.kv},
+          {"sharding", instance.sharding},
           {"shardAssignments", assignments_json(instance.model, instance.id, instance.plan)}};
 }
 
 Json instance_object(const ClusterView& view, const InstanceView& instance) {
   const InstanceSummary summary = summarize(view, instance);
-  return instance_object(instance, to_string(summary.status), summary.message);
+  Json object = instance_object(instance, to_string(summary.status), summary.message);
+  object["plan"] = plan_json(view, instance.plan);
+  return object;
 }
 
 // Where `source` reaches `sink`: measured for this device, as the sink publishes it for the others.
@@ -153,19 +157,24 @@ Json status_json(const DeviceView& device) {
           {"models", std::move(models)}};
 }
 
-Json preview_json(const ClusterView& view, const cluster::ModelFacts& model,
-                  const std::vector<DeviceView>& devices, const std::string& kv, int min_devices) {
-  Json preview = {
-      {"model_id", model.id}, {"sharding", "Pipeline"},          {"min_nodes", min_devices},
-      {"instance", nullptr},  {"memory_delta_by_node", nullptr}, {"error", nullptr}};
-  const auto plan = cluster::place({.model = model, .min_devices = min_devices, .kv = kv}, devices);
+Json preview_json(const ClusterView& view, const cluster::PlacementRequest& request,
+                  const std::vector<DeviceView>& devices) {
+  Json preview = {{"model_id", request.model.id},     {"sharding", "Pipeline"},
+                  {"min_nodes", request.min_devices}, {"instance", nullptr},
+                  {"memory_delta_by_node", nullptr},  {"error", nullptr}};
+  const auto plan = cluster::place(request, devices);
   if (!plan.ok()) {
     preview["error"] = plan.error().message();
     return preview;
   }
-  const InstanceView instance{
-      .model = model.id, .min_devices = min_devices, .kv = kv, .plan = *plan};
+  if (plan->slices > 1) preview["sharding"] = "Tensor";
+  const InstanceView instance{.model = request.model.id,
+                              .min_devices = request.min_devices,
+                              .kv = request.kv,
+                              .sharding = request.sharding,
+                              .plan = *plan};
   preview["instance"] = instance_object(instance, to_string(InstanceStatus::kPlacing), "");
+  preview["instance"]["plan"] = plan_json(view, *plan);
   Json memory = Json::object();
   for (const auto& [id, device] : view.devices) {
     if (device.status == DeviceStatus::kOnline) memory[id.str()] = 0;
@@ -211,6 +220,8 @@ std::string state_json(const ClusterView& view, int64_t now_unix_ms) {
        {"nodeMemory", std::move(memory)},
        {"nodeStatus", std::move(statuses)},
        {"lastSeen", std::move(last_seen)},
+       {"nodeSpeed", speeds_json(view)},
+       {"links", links_json(view)},
        {"instances", std::move(instances)},
        {"runners", std::move(runners)}});
 }
@@ -219,8 +230,7 @@ std::string instance_json(const ClusterView& view, const InstanceView& instance)
   return dump(instance_object(view, instance));
 }
 
-std::string previews_json(const ClusterView& view, const cluster::ModelFacts& model,
-                          const std::string& kv) {
+std::string previews_json(const ClusterView& view, cluster::PlacementRequest request) {
   std::vector<DeviceView> devices;
   int online = 0;
   for (const auto& [id, device] : view.devices) {
@@ -229,7 +239,8 @@ std::string previews_json(const ClusterView& view, const cluster::ModelFacts& mo
   }
   Json previews = Json::array();
   for (int min_devices = 1; min_devices <= online; ++min_devices) {
-    previews.push_back(preview_json(view, model, devices, kv, min_devices));
+    request.min_devices = min_devices;
+    previews.push_back(preview_json(view, request, devices));
   }
   return dump({{"previews", std::move(previews)}});
 }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "cluster/placement.h"
 #include "cluster/view.h"
 
 namespace hearth::daemon {
@@ -14,9 +15,9 @@ std::string state_json(const cluster::ClusterView& view, int64_t now_unix_ms);
 
 std::string instance_json(const cluster::ClusterView& view, const cluster::InstanceView& instance);
 
-// Plans for 1, 2, ... online devices, with the reason where none fits. `kv`: InstanceView::kv.
-std::string previews_json(const cluster::ClusterView& view, const cluster::ModelFacts& model,
-                          const std::string& kv);
+// Plans for 1, 2, ... online devices, with the reason where none fits; min_devices of the request
+// does not count.
+std::string previews_json(const cluster::ClusterView& view, cluster::PlacementRequest request);
 
 std::string health_json(const cluster::ClusterView& view, const std::string& version);
 

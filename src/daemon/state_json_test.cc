@@ -143,6 +143,62 @@ TEST(StateJson, DescribesAnInstanceAndItsRunners) {
   EXPECT_EQ(out["runners"][tail], json({{"RunnerConnecting", json::object()}}));
 }
 
+TEST(StateJson, TellsOfLinksAndWhatCarriesThem) {
+  ClusterView view = cluster_of_two();
+  EXPECT_EQ(state(view)["links"], json({{"aaaa", json::array()}, {"bbbb", json::array()}}));
+  view.devices[kSelf].facts.transports = view.devices[kOther].facts.transports = {"ucx", "tcp"};
+  view.devices[kSelf].facts.links = {
+      {.to = kOther, .host = "10.9.0.2", .error = "no route to host"},
+      {.to = kOther,
+       .host = "10.0.0.2",
+       .local_host = "10.0.0.1",
+       .interface = "eth0",
+       .kind = "ethernet",
+       .latency_ns = 21'500,
+       .bits_per_second = 940'000'000}};
+  const json links = state(view)["links"]["aaaa"];
+  EXPECT_EQ(links[1], json({{"to", "bbbb"},
+                            {"host", "10.0.0.2"},
+                            {"localHost", "10.0.0.1"},
+                            {"interface", "eth0"},
+                            {"kind", "ethernet"},
+                            {"rdmaPorts", ""},
+                            {"latencyUs", 21.5},
+                            {"bitsPerSecond", 940'000'000},
+                            {"carriedBy", "ucx: tcp eth0"},
+                            {"error", nullptr},
+                            {"chosen", true}}));
+  EXPECT_EQ(links[0]["error"], "no route to host");
+  EXPECT_EQ(links[0]["chosen"], false);
+
+  const json plan = state(view)["instances"]["i1"]["plan"];
+  EXPECT_EQ(plan["stages"], 2);
+  EXPECT_EQ(plan["ranks"][1]["startLayer"], 4);
+  EXPECT_TRUE(plan["tokensPerSecond"].is_null());
+  ASSERT_EQ(plan["links"].size(), 2u);
+  EXPECT_EQ(plan["links"][0]["carries"], "hidden states");
+  EXPECT_EQ(plan["links"][0]["link"]["host"], "10.0.0.2");
+  EXPECT_EQ(plan["links"][1]["carries"], "tokens");
+}
+
+TEST(StateJson, SlicesAreTensorShards) {
+  ClusterView view = cluster_of_two();
+  cluster::Plan& plan = view.instances[kInstance].plan;
+  plan.slices = 2;
+  plan.token_ns = 50'000'000;
+  plan.ranks[0].layer_end = 6;
+  plan.ranks[1].layer_begin = 0;
+  const json instance = state(view)["instances"]["i1"];
+  const std::string head = instance["shardAssignments"]["nodeToRunner"]["aaaa"];
+  EXPECT_EQ(instance["shardAssignments"]["runnerToShard"][head]["TensorShardMetadata"]["endLayer"],
+            6);
+  EXPECT_EQ(instance["plan"]["slices"], 2);
+  EXPECT_EQ(instance["plan"]["tokensPerSecond"], 20.0);
+  EXPECT_EQ(instance["plan"]["ranks"][1]["slice"], 1);
+  ASSERT_EQ(instance["plan"]["links"].size(), 1u);
+  EXPECT_EQ(instance["plan"]["links"][0]["carries"], "sums");
+}
+
 TEST(StateJson, NeverShowsTheGroupsSecret) {
   EXPECT_EQ(state_json(cluster_of_two(), kNow).find("secret"), std::string::npos);
 }
@@ -181,7 +237,8 @@ TEST(StateJson, SurvivesTextThatIsNotUtf8) {
 }
 
 TEST(PreviewsJson, PlansForOneAndTwoDevices) {
-  const json previews = json::parse(previews_json(cluster_of_two(), ember(), "q8"))["previews"];
+  const json previews =
+      json::parse(previews_json(cluster_of_two(), {.model = ember(), .kv = "q8"}))["previews"];
   ASSERT_EQ(previews.size(), 2u);
   for (int devices = 1; devices <= 2; ++devices) {
     const json& preview = previews[devices - 1];
@@ -201,7 +258,7 @@ TEST(PreviewsJson, PlansForOneAndTwoDevices) {
 TEST(PreviewsJson, SaysWhyNothingFits) {
   cluster::ModelFacts model = ember();
   model.layer_bytes = 100'000'000'000;
-  const json previews = json::parse(previews_json(cluster_of_two(), model, "q16"))["previews"];
+  const json previews = json::parse(previews_json(cluster_of_two(), {.model = model}))["previews"];
   ASSERT_EQ(previews.size(), 2u);
   EXPECT_TRUE(previews[0]["instance"].is_null());
   EXPECT_TRUE(previews[0]["memory_delta_by_node"].is_null());

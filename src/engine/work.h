@@ -32,18 +32,22 @@ class WorkCount {
   // the last of which gives logits if `logits`. A token takes other experts than the next: how many
   // of them a pass reads is what is to be expected if it takes any with the same probability.
   Work pass(int sequences, int position, int rows, bool logits) const;
+  // The parts of it that a layer, and the head where there are logits, have. Embedding a row takes
+  // nothing to speak of.
+  Work layer(int layer, int sequences, int position, int rows) const;
+  Work head(int sequences) const;
 
   // Whether most multiply-adds are of quantised activations.
   bool quantised() const { return quantised_; }
 
  private:
-  explicit WorkCount(const ModelSpec& spec) : spec_(spec) {}
+  explicit WorkCount(const ModelSpec& spec);
   Work attention(int layer, int position, int rows) const;
 
   ModelSpec spec_;
   // Bytes of a pass and multiply-adds of a row:
-  Work always_;   // of matrices that every row meets
-  Work experts_;  // of all experts
+  std::vector<Work> always_;   // [layers], of matrices that every row meets
+  std::vector<Work> experts_;  // [layers], of all experts
   Work head_;
   double cached_token_bytes_ = 0;   // in a layer
   double token_multiply_adds_ = 0;  // of a row with a token that it sees, in a layer

@@ -1,5 +1,5 @@
-// Sums over the ranks that hold slices of the same layers. Sums are made in the order of the ranks,
-// whatever the way the numbers travel, so that every rank ends with the same bits.
+// Sums over the ranks that hold slices of the same layers, in one order on all of them, so that
+// every rank ends with the same bits.
 //
 //   HEARTH_TRY(auto team, fabric::Collectives::create(group, {2, 3}));  // on ranks 2 and 3
 //   HEARTH_RETURN_IF_ERROR(team->all_reduce(partial));
@@ -14,8 +14,8 @@
 
 namespace hearth::fabric {
 
-// As what numbers travel. Every rank adds the same rounded numbers, its own too, so that all ranks
-// end with the same bits whatever the precision.
+// As what numbers travel between ranks, or between hosts. Every rank adds the same rounded numbers,
+// its own too, so that all ranks end with the same bits whatever the precision.
 enum class WirePrecision {
   kF32,   // 4 bytes, exact
   kBf16,  // 2 bytes: a number errs by at most 2^-8 of itself
@@ -26,8 +26,12 @@ struct TeamOptions {
   WirePrecision wire = WirePrecision::kF32;  // the same on all ranks
 };
 
-// Ranks that share memory add in it (team/board.h), others send messages (team/mail.h). The sums
-// are the same: data[i] is always ((part 0 + part 1) + part 2) + ..., in float32.
+// Ranks that all share memory add in it (team/board.h), ranks that share none send messages
+// (team/mail.h). The sums are the same: data[i] is ((part 0 + part 1) + part 2) + ..., in float32.
+// Where some share memory, each host adds its parts so, exactly; then the first ranks of the hosts
+// add the hosts' sums, in the order of these ranks, and hand the result to their neighbours. So
+// which ranks share a host may show in the last bits of a sum, and nothing else does: not the
+// number of numbers, nor the transport, nor time.
 //
 // Calls are made by one thread at a time, in the same order on every rank of the team; the group
 // may be used for other messages in between. Every call returns what Group's calls return once the
@@ -47,7 +51,8 @@ class Collectives {
   virtual int size() const = 0;
 
   // data[i] becomes data[i] of the team's first rank + that of the second + ..., each rounded to
-  // the wire's precision, in float32. The same size on all ranks.
+  // the wire's precision, in float32; with several hosts, of which one has several ranks, the
+  // hosts' sums are what is rounded. The same size on all ranks.
   virtual Result<void> all_reduce(std::span<float> data) = 0;
 
   // `all` becomes what every rank gives as `own`, in the order of ranks. Sizes may differ; all[r]

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
 
 #include "fabric/group_testing.h"
 
@@ -234,6 +235,129 @@ TEST_P(CollectivesTest, SumsFollowEachOther) {
       ASSERT_EQ(data.back(), 3.0F * static_cast<float>(call));
     }
   });
+}
+
+// A group whose ranks share memory as if they were on these hosts.
+class Spread final : public Group {
+ public:
+  Spread(Group& group, std::vector<int> host_of) : group_(group), host_of_(std::move(host_of)) {}
+
+  int rank() const override { return group_.rank(); }
+  int size() const override { return group_.size(); }
+  std::string_view transport() const override { return group_.transport(); }
+  bool shares_memory(int rank) const override {
+    return rank != group_.rank() && host_of_[rank] == host_of_[group_.rank()];
+  }
+  Result<void> send(int to, Tag tag, std::span<const std::byte> data) override {
+    numbers_sent += tag == kTeamTag && data.size() > 100;
+    return group_.send(to, tag, data);
+  }
+  Result<size_t> recv(int from, Tag tag, std::span<std::byte> data) override {
+    return group_.recv(from, tag, data);
+  }
+  Result<void> recv(int from, Tag tag, std::vector<std::byte>* data) override {
+    return group_.recv(from, tag, data);
+  }
+  Result<void> broadcast(int root, std::span<std::byte> data) override {
+    return group_.broadcast(root, data);
+  }
+  Result<void> barrier() override { return group_.barrier(); }
+  void fail(const std::string& reason) override { group_.fail(reason); }
+  Result<void> status() const override { return group_.status(); }
+
+  int numbers_sent = 0;
+
+ private:
+  Group& group_;
+  const std::vector<int> host_of_;
+};
+
+const std::vector<std::vector<int>> kSpreads = {{0, 0, 1},      {0, 1, 1},    {0, 0, 1, 1},
+                                                {0, 1, 0, 1},   {0, 1, 2, 1}, {0, 0, 1, 1, 1},
+                                                {0, 1, 1, 2, 0}};
+
+TEST_P(CollectivesTest, HostsAddTheirPartsFirst) {
+  for (const std::vector<int>& host_of : kSpreads) {
+    const int size = static_cast<int>(host_of.size());
+    Joined joined = join_all(GetParam(), size);
+    on_every_rank(&joined, [&](Group& group) {
+      Spread spread(group, host_of);
+      auto team = Collectives::create(spread, all_of(spread));
+      ASSERT_TRUE(team.ok()) << team.error().message();
+      for (const size_t count : kSizes) {
+        std::vector<float> data(count);
+        for (size_t i = 0; i < count; ++i) data[i] = number(group.rank(), i);
+        const auto done = (*team)->all_reduce(data);
+        ASSERT_TRUE(done.ok()) << done.error().message();
+        for (size_t i = 0; i < count; ++i) {
+          std::map<int, float> hosts;  // in the order of their first ranks
+          for (int rank = 0; rank < size; ++rank) {
+            const auto [host, first] = hosts.try_emplace(host_of[rank], number(rank, i));
+            if (!first) host->second += number(rank, i);
+          }
+          float sum = hosts[0];
+          for (int host = 1; hosts.contains(host); ++host) sum += hosts[host];
+          ASSERT_EQ(data[i], sum) << i << " of " << count << " over " << size;
+        }
+      }
+      // Only the first rank of each host sends numbers.
+      const bool first =
+          std::find(host_of.begin(), host_of.end(), host_of[group.rank()]) - host_of.begin() ==
+          group.rank();
+      EXPECT_EQ(spread.numbers_sent > 0, first) << group.rank();
+    });
+  }
+}
+
+TEST_P(CollectivesTest, RoundedSumsOfHostsAreAlikeOnAllRanks) {
+  const auto value = [](int rank, size_t i) {
+    return std::sin(static_cast<float>(i * 17 + rank * 5)) * static_cast<float>(1 << i / 32 % 8);
+  };
+  for (const WirePrecision wire : {WirePrecision::kBf16, WirePrecision::kQ8}) {
+    Joined joined = join_all(GetParam(), 4);
+    for (const size_t count : {33, 100'000}) {
+      std::vector<std::vector<float>> results(4);
+      on_every_rank(&joined, [&](Group& group) {
+        Spread spread(group, {0, 0, 1, 1});
+        auto team = Collectives::create(spread, all_of(spread), {.wire = wire});
+        ASSERT_TRUE(team.ok());
+        std::vector<float> data(count);
+        for (size_t i = 0; i < count; ++i) data[i] = value(group.rank(), i);
+        ASSERT_TRUE((*team)->all_reduce(data).ok());
+        results[group.rank()] = data;
+      });
+      for (int rank = 1; rank < 4; ++rank) {
+        ASSERT_EQ(std::memcmp(results[rank].data(), results[0].data(), count * sizeof(float)), 0);
+      }
+      for (size_t i = 0; i < count; ++i) {
+        const float a = value(0, i) + value(1, i), b = value(2, i) + value(3, i);
+        const float largest = 2 * static_cast<float>(1 << i / 32 % 8);
+        ASSERT_NEAR(results[0][i], a + b,
+                    error_max(wire, a, largest) + error_max(wire, b, largest) + 1e-4F)
+            << i;
+      }
+    }
+  }
+}
+
+TEST_P(CollectivesTest, AnotherSizeOnOneHostIsCorruptOnAllHosts) {
+  for (const auto& [one, other] : {std::pair<size_t, size_t>{8, 16}, {5, 100'000}, {100'000, 0}}) {
+    for (int odd = 0; odd < 4; ++odd) {
+      Joined joined = join_all(GetParam(), 4);
+      on_every_rank(&joined, [&, one = one, other = other](Group& group) {
+        Spread spread(group, {0, 0, 1, 1});
+        auto team = Collectives::create(spread, all_of(spread));
+        ASSERT_TRUE(team.ok());
+        std::vector<float> data(10);
+        ASSERT_TRUE((*team)->all_reduce(data).ok());
+        data.resize(group.rank() == odd ? other : one);
+        const auto done = (*team)->all_reduce(data);
+        ASSERT_FALSE(done.ok()) << one << " and " << other;
+        EXPECT_EQ(done.error().code(), Code::kCorrupt) << done.error().message();
+        EXPECT_TRUE(group.barrier().ok());
+      });
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, CollectivesTest, ::testing::ValuesIn(testing::all_ways()),

@@ -7,7 +7,12 @@
 //
 // Failure: when any rank dies, stalls or leaves, every waiting and every later call on every rank
 // returns kUnavailable naming that rank, within 2 s: "rank 1 at 10.0.0.2:4711 died: connection
-// closed". A group that failed stays failed; make a new one with a new token.
+// closed". A group that failed stays failed; make a new one with a new token, in the same processes
+// if they live: nothing of the old group enters it.
+//
+// Noticed are: processes that end or are stopped, hosts and links that vanish, ranks that leave,
+// and bytes that make no sense. Not noticed is a thread that hangs while its process lives: it
+// looks like one that computes for long. Whoever knows how long that may take calls fail().
 //
 // An orderly end: barrier() on every rank, then destroy the groups. What a rank sent before it left
 // still reaches a rank that is waiting for it (for 300 ms).

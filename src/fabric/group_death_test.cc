@@ -1,33 +1,31 @@
 // Ranks that die as processes do. This program is its own second and third rank: with `--as-rank`
 // it joins the group that its standard input describes, waits for a message that never comes, and
 // reports the error.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
+#include <sched.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 #include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "fabric/child_testing.h"
 #include "fabric/collectives.h"
 #include "fabric/group.h"
 #include "fabric/group_testing.h"
 
-extern char** environ;
-
 namespace hearth::fabric::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
@@ -73,60 +71,6 @@ int be_a_rank(int rank, const std::string& transport, const std::string& behavio
   return 0;
 }
 
-class Child {
- public:
-  Child(int rank, const Way& way, const std::string& behaviour) {
-    int in[2], out[2];
-    EXPECT_EQ(::pipe2(in, O_CLOEXEC), 0);
-    EXPECT_EQ(::pipe2(out, O_CLOEXEC), 0);
-    posix_spawn_file_actions_t actions;
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_adddup2(&actions, in[0], 0);
-    ::posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-    const std::string number = std::to_string(rank);
-    const std::vector<const char*> arguments = {"/proc/self/exe",  "--as-rank",
-                                                number.c_str(),    way.transport.c_str(),
-                                                behaviour.c_str(), nullptr};
-    EXPECT_EQ(::posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr,
-                            const_cast<char* const*>(arguments.data()), environ),
-              0);
-    ::posix_spawn_file_actions_destroy(&actions);
-    ::close(in[0]);
-    ::close(out[1]);
-    to_ = in[1];
-    from_ = out[0];
-  }
-  ~Child() {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    ::close(to_);
-    ::close(from_);
-  }
-
-  void signal(int number) const { ::kill(pid_, number); }
-
-  void tell(const std::string& line) const {
-    const std::string text = line + "\n";
-    EXPECT_EQ(::write(to_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
-  }
-
-  // The next line, "" after 20 s of silence or at the end.
-  std::string hear() {
-    std::string line;
-    while (true) {
-      pollfd fd{.fd = from_, .events = POLLIN};
-      char byte = 0;
-      if (::poll(&fd, 1, 20'000) <= 0 || ::read(from_, &byte, 1) <= 0) return "";
-      if (byte == '\n') return line;
-      line.push_back(byte);
-    }
-  }
-
- private:
-  pid_t pid_ = 0;
-  int to_ = -1, from_ = -1;
-};
-
 class GroupDeath : public ::testing::TestWithParam<Way> {
  protected:
   // This process is rank 0, the children are 1 and 2.
@@ -136,7 +80,8 @@ class GroupDeath : public ::testing::TestWithParam<Way> {
     GroupOptions options{.rank = 0, .token = kToken, .transport = GetParam().transport};
     options.addresses = {"127.0.0.1:" + std::to_string((*door)->port())};
     for (const int rank : {1, 2}) {
-      children_.push_back(std::make_unique<Child>(rank, GetParam(), behaviour));
+      children_.push_back(std::make_unique<Child>(std::vector<std::string>{
+          "--as-rank", std::to_string(rank), GetParam().transport, behaviour}));
       options.addresses.push_back("127.0.0.1:" + children_.back()->hear());
     }
     std::string line;
@@ -248,6 +193,50 @@ TEST_P(GroupDeath, ARankThatCallsNothingForLongIsNotDead) {
     EXPECT_TRUE(sent.ok()) << sent.error().message();
     EXPECT_EQ(children_[rank - 1]->hear(), "received hello");
   }
+}
+
+// A network namespace in which `body` runs, on a thread of its own, with the loopback as its only
+// interface. False where the system refuses.
+bool in_own_network(const std::function<void()>& body) {
+  bool granted = false;
+  std::thread([&] {
+    granted = ::unshare(CLONE_NEWNET) == 0 && std::system("ip link set lo up") == 0;
+    if (granted) body();
+  }).join();
+  return granted;
+}
+
+class GroupLinkCut : public ::testing::TestWithParam<Way> {
+ protected:
+  WayScope scope_{GetParam()};
+};
+
+INSTANTIATE_TEST_SUITE_P(Ways, GroupLinkCut, ::testing::ValuesIn(socket_ways()),
+                         [](const auto& info) { return info.param.name; });
+
+// From one moment on packets vanish; no connection is closed.
+TEST_P(GroupLinkCut, EveryRankNamesOneThatItNoLongerHears) {
+  const bool granted = in_own_network([] {
+    Joined joined = join_all(GetParam(), 3);
+    Clock::time_point before;
+    std::thread cutter([&] {
+      std::this_thread::sleep_for(300ms);
+      before = Clock::now();
+      EXPECT_EQ(std::system("ip link set lo down"), 0);
+    });
+    on_every_rank(&joined, [&](Group& group) {
+      std::vector<std::byte> data;
+      const auto result = group.recv((group.rank() + 1) % 3, kNever, &data);
+      EXPECT_LT(Clock::now() - before, kNoticedWithin);
+      ASSERT_FALSE(result.ok());
+      EXPECT_EQ(result.error().code(), Code::kUnavailable);
+      EXPECT_THAT(result.error().message(),
+                  AllOf(StartsWith("rank "), HasSubstr("died: silent"),
+                        Not(StartsWith("rank " + std::to_string(group.rank())))));
+    });
+    cutter.join();
+  });
+  if (!granted) std::cerr << "network namespaces are refused here: no link was cut\n";
 }
 
 }  // namespace

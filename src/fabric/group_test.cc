@@ -2,12 +2,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstring>
+#include <fstream>
 #include <thread>
 
 #include "base/limits.h"
+#include "base/units.h"
 #include "fabric/group_testing.h"
 
 namespace hearth::fabric::testing {
@@ -228,6 +232,76 @@ TEST_P(GroupOver, ASenderFarAheadWaitsForItsReceiver) {
       while (sent < 64) std::this_thread::sleep_for(1ms);
       std::this_thread::sleep_for(300ms);
       EXPECT_LT(sent, kBoundMessages);
+      ASSERT_OK(group.send(1, kB, {}));
+    }
+  });
+}
+
+// Of this process, in bytes.
+int64_t resident_bytes() {
+  std::ifstream numbers("/proc/self/statm");
+  int64_t total = 0, resident = 0;
+  numbers >> total >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
+void await_standstill(const std::atomic<int>& count) {
+  for (int seen = -1; seen != count;) {
+    seen = count;
+    std::this_thread::sleep_for(200ms);
+  }
+}
+
+// Whether the receiver takes part (it waits for another rank) or is busy elsewhere: what it has not
+// asked for is bounded, in its process and in the sender's, and nothing is lost.
+TEST_P(GroupOver, ASenderOfManyMessagesIsSlowedByItsReceiver) {
+  constexpr int kMessages = 10'000;
+  constexpr int64_t kRoom = 256_MiB;
+  for (const bool takes_part : {false, true}) {
+    Joined joined = join(3);
+    std::atomic<int> sent = 0;
+    const int64_t before = resident_bytes();
+    on_every_rank(&joined, [&](Group& group) {
+      std::vector<std::byte> message = pattern(64 * 1024, 1), got;
+      if (group.rank() == 0) {
+        for (int i = 0; i < kMessages; ++i, ++sent) {
+          std::memcpy(message.data(), &i, sizeof i);
+          ASSERT_OK(group.send(1, kA, message));
+        }
+        return;
+      }
+      if (group.rank() == 1 && takes_part) ASSERT_OK(group.recv(2, kB, &got));
+      if (group.rank() == (takes_part ? 2 : 1)) {
+        await_standstill(sent);
+        EXPECT_LT(sent, kMessages);
+        EXPECT_LT(resident_bytes() - before, kRoom);
+      }
+      if (group.rank() == 2) {
+        if (takes_part) ASSERT_OK(group.send(1, kB, {}));
+        return;
+      }
+      for (int i = 0; i < kMessages; ++i) {
+        ASSERT_OK(group.recv(0, kA, &got));
+        ASSERT_EQ(std::memcmp(got.data(), &i, sizeof i), 0);
+      }
+    });
+  }
+}
+
+// Small messages take more room than their bytes.
+TEST_P(GroupOver, ASenderOfSmallMessagesIsSlowedByItsReceiver) {
+  constexpr int kMessages = 1'600'000;
+  Joined joined = join(3);
+  std::atomic<int> sent = 0;
+  on_every_rank(&joined, [&](Group& group) {
+    std::byte letter{};
+    if (group.rank() == 0) {
+      for (; sent < kMessages; ++sent) ASSERT_OK(group.send(1, kA, {&letter, 1}));
+    } else if (group.rank() == 1) {
+      ASSERT_OK(group.recv(2, kB, std::span<std::byte>()));
+      for (int i = 0; i < kMessages; ++i) ASSERT_OK(group.recv(0, kA, {&letter, 1}));
+    } else {
+      await_standstill(sent);
       ASSERT_OK(group.send(1, kB, {}));
     }
   });

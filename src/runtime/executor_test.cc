@@ -4,115 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <map>
 #include <optional>
 #include <thread>
 
 #include "runtime/stage.h"
-#include "runtime/test_model.h"
+#include "runtime/test_pipeline.h"
 
 namespace hearth::runtime {
 namespace {
 
 using testing::HasSubstr;
-
-// A group that remembers what its rank sent for what.
-class WatchedGroup final : public fabric::Group {
- public:
-  explicit WatchedGroup(std::unique_ptr<fabric::Group> group) : group_(std::move(group)) {}
-
-  size_t bytes_sent(fabric::Tag tag) const {
-    const auto found = bytes_.find(tag);
-    return found == bytes_.end() ? 0 : found->second;
-  }
-
-  int rank() const override { return group_->rank(); }
-  int size() const override { return group_->size(); }
-  std::string_view transport() const override { return group_->transport(); }
-  bool shares_memory(int rank) const override { return group_->shares_memory(rank); }
-  Result<void> send(int to, fabric::Tag tag, std::span<const std::byte> data) override {
-    bytes_[tag] += data.size();
-    return group_->send(to, tag, data);
-  }
-  Result<size_t> recv(int from, fabric::Tag tag, std::span<std::byte> data) override {
-    return group_->recv(from, tag, data);
-  }
-  Result<void> recv(int from, fabric::Tag tag, std::vector<std::byte>* data) override {
-    return group_->recv(from, tag, data);
-  }
-  Result<void> broadcast(int root, std::span<std::byte> data) override {
-    return group_->broadcast(root, data);
-  }
-  Result<void> barrier() override { return group_->barrier(); }
-  void fail(const std::string& reason) override { group_->fail(reason); }
-  Result<void> status() const override { return group_->status(); }
-
- private:
-  std::unique_ptr<fabric::Group> group_;
-  std::map<fabric::Tag, size_t> bytes_;
-};
-
-// All ranks of an instance in this process, each following on a thread.
-class TestPipeline {
- public:
-  TestPipeline(const engine::ModelFiles& files, int stages,
-               const std::vector<double>& shares = {}) {
-    const int ranks = stages * std::max(1, static_cast<int>(shares.size()));
-    for (auto& group : fabric::in_memory_groups(ranks)) {
-      groups_.push_back(std::make_unique<WatchedGroup>(std::move(group)));
-    }
-    for (int rank = 0; rank < ranks; ++rank) {
-      models_.push_back(load_rank(files, rank, stages, {}, shares));
-    }
-    endings_.resize(static_cast<size_t>(ranks));
-    for (int rank = 1; rank < ranks; ++rank) {
-      const auto at = static_cast<size_t>(rank);
-      followers_.emplace_back(
-          [this, at] { endings_[at].emplace(follow(*models_[at], *groups_[at])); });
-    }
-    auto executor = Executor::create(*models_[0], *groups_[0]);
-    EXPECT_TRUE(executor.ok());
-    executor_ = std::move(executor).value();
-  }
-  ~TestPipeline() {
-    groups_[0]->fail("the test is over");
-    wait();
-  }
-
-  Executor& executor() { return *executor_; }
-  WatchedGroup& group(int rank) { return *groups_[static_cast<size_t>(rank)]; }
-  // Until every follower has ended; how rank `rank` did.
-  std::string ending(int rank) {
-    wait();
-    return endings_[static_cast<size_t>(rank)]->message();
-  }
-
- private:
-  void wait() {
-    for (std::thread& follower : followers_) {
-      if (follower.joinable()) follower.join();
-    }
-  }
-
-  std::vector<std::unique_ptr<WatchedGroup>> groups_;
-  std::vector<std::unique_ptr<engine::RankModel>> models_;
-  std::vector<std::optional<Error>> endings_;
-  std::vector<std::thread> followers_;
-  std::unique_ptr<Executor> executor_;
-};
-
-Step logits_step(int slot, int position, std::vector<int32_t> tokens) {
-  return {
-      .output = StepOutput::kLogits,
-      .sequences = {{.slot = slot, .position = position, .rows = static_cast<int>(tokens.size())}},
-      .tokens = std::move(tokens)};
-}
-
-std::vector<int32_t> some_tokens(int count, int vocab) {
-  std::vector<int32_t> tokens;
-  for (int i = 0; i < count; ++i) tokens.push_back((i * 37 + 11) % vocab);
-  return tokens;
-}
 
 // Two prompts in chunks, then tokens drawn with temperature and penalties, a slot given to another
 // sequence midway.
@@ -175,7 +76,7 @@ TEST_P(ExecutorTest, PipelinesComputeBitForBitWhatOneRankComputes) {
   const int vocab = files_->spec().vocab;
   std::vector<float> alone;
   for (const int ranks : {1, 2, 3}) {
-    TestPipeline pipeline(*files_, ranks);
+    TestPipeline pipeline(*files_, {.stages = ranks});
     auto prompt = pipeline.executor().run(logits_step(2, 0, some_tokens(40, vocab)));
     ASSERT_TRUE(prompt.ok()) << prompt.error().message();
     auto next = pipeline.executor().run(logits_step(2, 40, {5}));
@@ -191,11 +92,11 @@ TEST_P(ExecutorTest, PipelinesComputeBitForBitWhatOneRankComputes) {
 
 TEST_P(ExecutorTest, PipelinesDrawTheSameTokens) {
   const int vocab = files_->spec().vocab;
-  TestPipeline alone(*files_, 1);
+  TestPipeline alone(*files_, {});
   const std::vector<int32_t> expected = play(alone.executor(), vocab);
   EXPECT_EQ(expected.size(), 1u + 2 + 6 * 2 + 1);
   for (const int ranks : {2, 3}) {
-    TestPipeline pipeline(*files_, ranks);
+    TestPipeline pipeline(*files_, {.stages = ranks});
     EXPECT_EQ(play(pipeline.executor(), vocab), expected) << ranks << " ranks";
   }
 }
@@ -212,7 +113,7 @@ TEST_P(ExecutorTest, GridsComputeWhatOneRankComputes) {
     logits.insert(logits.end(), next->logits.begin(), next->logits.end());
     return logits;
   };
-  TestPipeline one(*files_, 1);
+  TestPipeline one(*files_, {});
   const std::vector<float> alone = logits_of(one.executor());
   const std::vector<int32_t> drawn = play(one.executor(), vocab);
   const std::vector<int32_t> drawn_from_all = play(one.executor(), vocab, 0);
@@ -220,7 +121,7 @@ TEST_P(ExecutorTest, GridsComputeWhatOneRankComputes) {
        {std::pair{1, std::vector<double>{2, 1}}, std::pair{2, std::vector<double>{1, 1}},
         std::pair{2, std::vector<double>{1, 3, 1}}}) {
     SCOPED_TRACE(std::to_string(stages) + " stages of " + std::to_string(shares.size()));
-    TestPipeline grid(*files_, stages, shares);
+    TestPipeline grid(*files_, {.stages = stages, .shares = shares});
     const std::vector<float> logits = logits_of(grid.executor());
     ASSERT_EQ(logits.size(), alone.size());
     for (size_t i = 0; i < logits.size(); ++i) ASSERT_NEAR(logits[i], alone[i], 2e-3f) << i;
@@ -231,7 +132,7 @@ TEST_P(ExecutorTest, GridsComputeWhatOneRankComputes) {
 
 TEST_P(ExecutorTest, SlicesSendCandidatesWhereTheyAreEnough) {
   const int vocab = files_->spec().vocab;
-  TestPipeline team(*files_, 1, {1, 1});
+  TestPipeline team(*files_, {.shares = {1, 1}});
   play(team.executor(), vocab);
   EXPECT_EQ(team.group(1).bytes_sent(kLogitsTag), 0u);
   EXPECT_GT(team.group(1).bytes_sent(kCandidatesTag), 0u);
@@ -247,7 +148,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(ExecutorFailureTest, AWrongStepFailsTheGroupAndNobodyHangs) {
   const auto files = open_files(llama_path());
-  TestPipeline pipeline(*files, 3);
+  TestPipeline pipeline(*files, {.stages = 3});
   const auto refused = pipeline.executor().run(logits_step(0, 9, {1}));
   ASSERT_FALSE(refused.ok());
   EXPECT_THAT(refused.error().message(), HasSubstr("position 9 of slot 0, which holds 0"));
@@ -259,7 +160,7 @@ TEST(ExecutorFailureTest, AWrongStepFailsTheGroupAndNobodyHangs) {
 
 TEST(ExecutorFailureTest, ARankThatFailsIsNamed) {
   const auto files = open_files(llama_path());
-  TestPipeline pipeline(*files, 2);
+  TestPipeline pipeline(*files, {.stages = 2});
   ASSERT_TRUE(pipeline.executor().run(logits_step(0, 0, {1, 2, 3})).ok());
   pipeline.group(1).fail("its memory is gone");
   const auto result = pipeline.executor().run(logits_step(0, 3, {1}));

@@ -48,7 +48,8 @@ class InstanceImpl final : public Instance {
         executor_(std::move(executor)),
         scheduler_({.sequences_max = options_.model->sequences_max(),
                     .kv_tokens = options_.model->kv_tokens(),
-                    .step_rows_max = options_.step_rows_max}) {
+                    .step_rows_max = options_.step_rows_max,
+                    .stages = executor_->stages()}) {
     options_.files = nullptr;
     prompt_thread_ = std::thread([this] { turn_prompts_into_tokens(); });
     step_thread_ = std::thread([this] { run_steps(); });
@@ -161,15 +162,22 @@ class InstanceImpl final : public Instance {
 
   void run_steps() {
     while (take_mail()) {
-      std::optional<Step> step = scheduler_.next();
-      if (!step) continue;
-      auto result = executor_->run(*step);
-      if (!result.ok()) {
-        fail(result.error());
-        return;
-      }
-      for (const TokenEvent& event : scheduler_.complete(result->tokens)) answer(event);
+      const Result<void> advanced = advance();
+      if (advanced.ok()) continue;
+      fail(advanced.error());
+      return;
     }
+  }
+
+  // Submits a step; when there is none or no more may be in flight, waits for the oldest.
+  Result<void> advance() {
+    if (!executor_->full()) {
+      if (auto step = scheduler_.next()) return executor_->submit(*std::move(step));
+    }
+    if (executor_->in_flight() == 0) return {};
+    HEARTH_TRY(const StepResult result, executor_->collect());
+    for (const TokenEvent& event : scheduler_.complete(result.tokens)) answer(event);
+    return {};
   }
 
   // Waits until there is something to do and hands new requests to the scheduler. False when it is
@@ -180,7 +188,7 @@ class InstanceImpl final : public Instance {
     const auto mail = [&] {
       return inbox_->stopping || !inbox_->ready.empty() || !inbox_->cancelled.empty();
     };
-    while (running_.empty() && !mail()) {
+    while (running_.empty() && executor_->in_flight() == 0 && !mail()) {
       if (options_.group->size() == 1) {
         inbox_->steps_changed.wait(lock, mail);
       } else if (!inbox_->steps_changed.wait_for(lock, kGroupCheckInterval, mail)) {
@@ -267,7 +275,8 @@ class InstanceImpl final : public Instance {
 }  // namespace
 
 Result<std::unique_ptr<Instance>> Instance::start(InstanceOptions options) {
-  HEARTH_TRY(std::unique_ptr<Executor> executor, Executor::create(*options.model, *options.group));
+  HEARTH_TRY(std::unique_ptr<Executor> executor,
+             Executor::create(*options.model, *options.group, options.team));
   return std::unique_ptr<Instance>(
       std::make_unique<InstanceImpl>(std::move(options), std::move(executor)));
 }

@@ -15,6 +15,7 @@
 #include "engine/model_files.h"
 #include "engine/rank_model.h"
 #include "engine/tokenizer.h"
+#include "fabric/collectives.h"
 #include "fabric/group.h"
 #include "runtime/generator.h"
 
@@ -24,8 +25,10 @@ struct InstanceOptions {
   std::string name;                           // of the model, for messages
   const engine::ModelFiles* files = nullptr;  // read during start only
   std::shared_ptr<const engine::Tokenizer> tokenizer;
-  std::unique_ptr<engine::RankModel> model;  // rank 0's
+  // Rank 0's. Whoever keeps it may give it to the next instance when this one's group has failed.
+  std::shared_ptr<engine::RankModel> model;
   std::unique_ptr<fabric::Group> group;
+  fabric::TeamOptions team;  // where ranks share stages; the same on all of them
   int step_rows_max = 512;
   // Called once, from the step thread, when the group failed; requests have had their Error by
   // then. Must not destroy the instance. May be empty.

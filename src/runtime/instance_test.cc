@@ -11,7 +11,7 @@
 
 #include "base/limits.h"
 #include "runtime/executor.h"
-#include "runtime/test_model.h"
+#include "runtime/test_pipeline.h"
 
 namespace hearth::runtime {
 namespace {
@@ -83,7 +83,9 @@ class Reply {
 class Ember {
  public:
   explicit Ember(int ranks = 1, const TestRoom& room = {}) : files_(open_files(ember_path())) {
-    groups_ = fabric::in_memory_groups(ranks);
+    for (auto& group : fabric::in_memory_groups(ranks)) {
+      groups_.push_back(std::make_unique<WatchedGroup>(std::move(group), gate_));
+    }
     auto tokenizer = engine::Tokenizer::load(ember_path());
     EXPECT_TRUE(tokenizer.ok());
     tokenizer_ = std::move(tokenizer).value();
@@ -107,6 +109,7 @@ class Ember {
     instance_ = std::move(instance).value();
   }
   ~Ember() {
+    gate_->open();
     instance_ = nullptr;
     for (size_t rank = 1; rank < groups_.size(); ++rank) groups_[rank]->fail("the test is over");
     for (std::thread& follower : followers_) follower.join();
@@ -114,6 +117,7 @@ class Ember {
 
   Instance& instance() { return *instance_; }
   void stop() { instance_ = nullptr; }
+  Gate& gate() { return *gate_; }
   fabric::Group& group(int rank) { return *groups_[static_cast<size_t>(rank)]; }
   const engine::Tokenizer& tokenizer() const { return *tokenizer_; }
   std::string wait_for_failure() {
@@ -130,7 +134,8 @@ class Ember {
 
  private:
   const std::unique_ptr<engine::ModelFiles> files_;
-  std::vector<std::unique_ptr<fabric::Group>> groups_;
+  const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+  std::vector<std::unique_ptr<WatchedGroup>> groups_;
   std::shared_ptr<const engine::Tokenizer> tokenizer_;
   std::vector<std::thread> followers_;
   std::mutex mutex_;
@@ -185,6 +190,25 @@ TEST(InstanceTest, APipelineGivesTheSameAnswer) {
   }
 }
 
+// No answer leaves the last stage before a step beyond it was sent.
+TEST(InstanceTest, TwoSequencesKeepTwoStagesBusy) {
+  Ember ember(2);
+  GenerateRequest request = question("Tell me a story.");
+  request.ignore_eos = true;
+  request.max_tokens = 200;
+  Reply first;
+  Reply second;
+  const auto one = ember.instance().generate(request, first.handler());
+  const auto other = ember.instance().generate(request, second.handler());
+  first.wait_for_tokens(2);
+  second.wait_for_tokens(2);
+  ember.gate().hold({.ahead = 2});
+  first.wait_for_tokens(60);
+  second.wait_for_tokens(60);
+  ember.gate().open();
+  EXPECT_EQ(first.wait().ids(), second.wait().ids());
+}
+
 TEST(InstanceTest, AnswersDoNotDependOnWhoElseAsks) {
   std::vector<GenerateRequest> requests;
   for (int i = 0; i < 12; ++i) {
@@ -193,19 +217,22 @@ TEST(InstanceTest, AnswersDoNotDependOnWhoElseAsks) {
     request.max_tokens = 40;
     requests.push_back(std::move(request));
   }
-  // Slots and room for a few at a time, so that requests wait and give way.
-  Ember ember(1, {.kv_tokens = 256, .sequences_max = 4});
-  std::vector<Reply> together(requests.size());
-  std::vector<std::unique_ptr<Generation>> generations;
-  for (size_t i = 0; i < requests.size(); ++i) {
-    generations.push_back(ember.instance().generate(requests[i], together[i].handler()));
-  }
-  for (size_t i = 0; i < requests.size(); ++i) {
-    together[i].wait();
-    Reply alone;
-    ember.ask(requests[i], &alone);
-    EXPECT_EQ(together[i].ids(), alone.ids()) << i;
-    EXPECT_EQ(together[i].text(), alone.text()) << i;
+  for (const int ranks : {1, 3}) {
+    SCOPED_TRACE(ranks);
+    // Slots and room for a few at a time, so that requests wait and give way.
+    Ember ember(ranks, {.kv_tokens = 256, .sequences_max = 4});
+    std::vector<Reply> together(requests.size());
+    std::vector<std::unique_ptr<Generation>> generations;
+    for (size_t i = 0; i < requests.size(); ++i) {
+      generations.push_back(ember.instance().generate(requests[i], together[i].handler()));
+    }
+    for (size_t i = 0; i < requests.size(); ++i) {
+      together[i].wait();
+      Reply alone;
+      ember.ask(requests[i], &alone);
+      EXPECT_EQ(together[i].ids(), alone.ids()) << i;
+      EXPECT_EQ(together[i].text(), alone.text()) << i;
+    }
   }
 }
 

@@ -7,10 +7,27 @@
 #include "runtime/kv_plan.h"
 
 namespace hearth::runtime {
+namespace {
+
+// Of a pipeline's steps: the chunks that each stage has of what is left of the prompts, and the
+// rows below which a product takes notably longer for each.
+constexpr int64_t kChunksPerStage = 8;
+constexpr int64_t kChunkRowsMin = 64;
+
+int divide_up(int value, int by) { return (value + by - 1) / by; }
+
+}  // namespace
+
+int prompt_rows(int64_t left, int stages, int rows_max) {
+  if (stages == 1) return rows_max;
+  const int64_t chunk = std::max(left / (kChunksPerStage * stages), kChunkRowsMin);
+  return static_cast<int>(std::min<int64_t>(chunk, rows_max));
+}
 
 Scheduler::Scheduler(const SchedulerOptions& options)
     : options_(options), blocks_max_(options.kv_tokens / kKvBlockTokens) {
   HEARTH_CHECK(options.sequences_max >= 1 && options.step_rows_max >= options.sequences_max);
+  HEARTH_CHECK(options.stages >= 1);
   for (int slot = options.sequences_max - 1; slot >= 0; --slot) free_slots_.push_back(slot);
 }
 
@@ -71,6 +88,7 @@ void Scheduler::reserve_room() {
 void Scheduler::admit() {
   for (Sequence& sequence : sequences_) {
     if (sequence.slot >= 0) continue;
+    if (sequence.drawing) return;  // gave way after the step that is to tell its next token
     const int64_t wanted = blocks_for(sequence.size());
     if (free_slots_.empty() || blocks_used_ + wanted > blocks_max_) return;
     sequence.slot = free_slots_.back();
@@ -91,47 +109,71 @@ void Scheduler::append_rows(Step* step, Sequence& sequence, int rows) {
                              .sampling = sequence.request.sampling});
   step->tokens.insert(step->tokens.end(), first, first + rows);
   sequence.computed += rows;
-  if (draws) drawing_.push_back(sequence.request.id);
+  if (!draws) return;
+  sequence.drawing = true;
+  out_.back().push_back(sequence.request.id);
 }
 
-void Scheduler::fill_step(Step* step) {
-  std::vector<Sequence*> prompts;
+// How many of the sequences that are ready to generate go into one step: as many as make all groups
+// alike, counting the steps that are out.
+int Scheduler::group_size(int ready, int generating) const {
+  const auto drawing = std::count_if(out_.begin(), out_.end(),
+                                     [](const std::vector<uint64_t>& ids) { return !ids.empty(); });
+  const int groups_left = options_.stages - static_cast<int>(drawing);
+  if (groups_left <= 0) return 0;
+  return std::min(divide_up(ready, groups_left), divide_up(generating, options_.stages));
+}
+
+void Scheduler::append_group(Step* step) {
+  std::vector<Sequence*> ready;
+  int generating = 0;
   for (Sequence& sequence : sequences_) {
-    if (sequence.slot < 0) continue;
-    if (sequence.decoding()) {
-      append_rows(step, sequence, 1);
-    } else {
-      prompts.push_back(&sequence);
-    }
+    if (sequence.slot < 0 || sequence.left() > 1) continue;
+    ++generating;
+    if (!sequence.drawing) ready.push_back(&sequence);
+  }
+  ready.resize(static_cast<size_t>(group_size(static_cast<int>(ready.size()), generating)));
+  for (Sequence* sequence : ready) append_rows(step, *sequence, 1);
+}
+
+void Scheduler::append_prompts(Step* step) {
+  std::vector<Sequence*> prompts;
+  int64_t all_left = 0;
+  for (Sequence& sequence : sequences_) {
+    if (sequence.slot < 0 || sequence.left() <= 1) continue;
+    prompts.push_back(&sequence);
+    all_left += sequence.left();
   }
   // Shortest first, everyone's share is what is left divided by those left: short prompts take
   // less, long ones get the rest, and the budget is used up.
-  const auto left = [](const Sequence* s) { return s->size() - s->computed; };
   std::stable_sort(prompts.begin(), prompts.end(),
-                   [&](const Sequence* a, const Sequence* b) { return left(a) < left(b); });
-  int budget = options_.step_rows_max - step->rows();
+                   [](const Sequence* a, const Sequence* b) { return a->left() < b->left(); });
+  int budget = prompt_rows(all_left, options_.stages, options_.step_rows_max - step->rows());
   for (size_t i = 0; i < prompts.size() && budget > 0; ++i) {
-    const int sharers = static_cast<int>(prompts.size() - i);
-    const int share = (budget + sharers - 1) / sharers;
-    const int rows = std::min(share, left(prompts[i]));
+    const int share = divide_up(budget, static_cast<int>(prompts.size() - i));
+    const int rows = std::min(share, prompts[i]->left());
     append_rows(step, *prompts[i], rows);
     budget -= rows;
   }
 }
 
 std::optional<Step> Scheduler::next() {
-  HEARTH_CHECK(drawing_.empty());
   reserve_room();
   admit();
   Step step;
   step.releases = std::exchange(releases_, {});
-  fill_step(&step);
-  if (step.rows() == 0 && step.releases.empty()) return std::nullopt;
-  return step;
+  out_.emplace_back();
+  append_group(&step);
+  append_prompts(&step);
+  if (step.rows() > 0 || !step.releases.empty()) return step;
+  out_.pop_back();
+  return std::nullopt;
 }
 
 std::vector<TokenEvent> Scheduler::complete(std::span<const int32_t> tokens) {
-  const std::vector<uint64_t> drawing = std::exchange(drawing_, {});
+  HEARTH_CHECK(!out_.empty());
+  const std::vector<uint64_t> drawing = std::move(out_.front());
+  out_.pop_front();
   HEARTH_CHECK(drawing.size() == tokens.size());
   std::vector<TokenEvent> events;
   for (size_t i = 0; i < drawing.size(); ++i) {
@@ -141,6 +183,7 @@ std::vector<TokenEvent> Scheduler::complete(std::span<const int32_t> tokens) {
     const SequenceRequest& request = found->request;
     TokenEvent event{.id = request.id, .token = tokens[i]};
     found->tokens.push_back(tokens[i]);
+    found->drawing = false;
     const int generated = found->size() - found->prompt_tokens;
     if (std::find(request.end_ids.begin(), request.end_ids.end(), tokens[i]) !=
         request.end_ids.end()) {

@@ -5,12 +5,18 @@
 //     for (const TokenEvent& event : scheduler.complete(executor.run(*step)->tokens)) ...
 //   }
 //
+// or, where several steps are in flight, next() as often as there is room and something to do, then
+// complete() of the oldest.
+//
 // Rules:
 // - First come, first served: requests run in order of arrival, as many together as slots and KV
 // room allow.
 // - A step holds one row for every sequence that generates, then chunks of prompts up to
 // `step_rows_max` rows,
 //   shared equally, so that a long prompt stalls neither answers nor short prompts.
+// - Each stage of a pipeline is to have a step to work on. So the sequences that generate are dealt
+// out to as many steps as there are stages, equally, and chunks of prompts are short (prompt_rows);
+// those of one prompt follow each other at once, each stage keeping its own part of the cache.
 // - A request is admitted when there is room for all tokens it has so far. When a growing sequence
 // finds no room,
 //   the youngest running one gives up its slot and is computed again later, before any that came
@@ -19,6 +25,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <optional>
 #include <span>
@@ -34,7 +41,13 @@ struct SchedulerOptions {
   int sequences_max = 16;    // slots
   int64_t kv_tokens = 4096;  // room over all sequences; counted in whole blocks (kv_plan.h)
   int step_rows_max = 512;   // at least sequences_max
+  int stages = 1;            // of the pipeline
 };
+
+// Rows of prompts in a step, of `left` still to be computed, at most `rows_max`. Later stages of a
+// pipeline wait for the first chunk, and the first stage waits when the last has left it; so chunks
+// are a small part of the whole.
+int prompt_rows(int64_t left, int stages, int rows_max);
 
 // REQUIRES: prompt is not empty; max_tokens >= 1; prompt + max_tokens - 1 <= kv_tokens in whole
 // blocks.
@@ -62,11 +75,11 @@ class Scheduler {
   // Forgets the request without an event; its slot is free in the next step. An unknown id is fine.
   void cancel(uint64_t id);
 
-  // The next step; nothing when there is nothing to do. A step without rows only releases slots.
-  // REQUIRES: the step before it was completed.
+  // The next step; nothing when there is nothing to do until a step that is out is completed, or
+  // ever. A step without rows only releases slots.
   std::optional<Step> next();
-  // The tokens drawn by the last step: one per sequence with `sample`, in order. Sequences
-  // cancelled meanwhile are passed over. REQUIRES: a step is out.
+  // The tokens drawn by the oldest step that is out: one per sequence with `sample`, in order.
+  // Sequences cancelled meanwhile are passed over. REQUIRES: a step is out.
   std::vector<TokenEvent> complete(std::span<const int32_t> tokens);
 
   int waiting() const;  // requests without a slot
@@ -80,10 +93,10 @@ class Scheduler {
     int slot = -1;                // -1: waiting
     int computed = 0;             // tokens that the slot holds
     int64_t blocks = 0;           // reserved
+    bool drawing = false;         // a step that is out draws its next token
 
     int size() const { return static_cast<int>(tokens.size()); }
-    // One row makes the next draw possible.
-    bool decoding() const { return computed + 1 == size(); }
+    int left() const { return size() - computed; }
   };
   using Sequences = std::list<Sequence>;
 
@@ -93,15 +106,17 @@ class Scheduler {
   void reserve_room();
   void admit();
   void append_rows(Step* step, Sequence& sequence, int rows);
-  void fill_step(Step* step);
+  int group_size(int ready, int generating) const;
+  void append_group(Step* step);
+  void append_prompts(Step* step);
 
   const SchedulerOptions options_;
   const int64_t blocks_max_;
   int64_t blocks_used_ = 0;
   Sequences sequences_;  // in order of arrival
   std::vector<int> free_slots_;
-  std::vector<int32_t> releases_;  // slots that ranks must forget
-  std::vector<uint64_t> drawing_;  // the step that is out: who draws, in order
+  std::vector<int32_t> releases_;          // slots that ranks must forget
+  std::deque<std::vector<uint64_t>> out_;  // steps that are out, oldest first: who draws, in order
 };
 
 }  // namespace hearth::runtime

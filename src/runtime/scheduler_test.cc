@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
 
@@ -190,6 +192,75 @@ TEST(SchedulerTest, TheYoungestGivesWayWhenRoomRunsOutAndItsAnswerIsTheSame) {
   for (const SequenceRequest& each : asked) EXPECT_EQ(answers[each.id], expected_answer(each));
 }
 
+TEST(SchedulerTest, SequencesAreDealtOutToAStepForEachStage) {
+  const SchedulerOptions options{.sequences_max = 9, .stages = 3};
+  Scheduler scheduler(options);
+  Ranks ranks(options);
+  for (uint64_t id = 1; id <= 7; ++id) scheduler.add(request(id, 4, 100));
+  scheduler.complete(ranks.run(*scheduler.next()));
+
+  const auto next_rows = [&](std::deque<std::vector<int32_t>>* out) {
+    const auto step = scheduler.next();
+    if (!step) return 0;
+    out->push_back(ranks.run(*step));
+    return step->rows();
+  };
+  std::deque<std::vector<int32_t>> out;
+  EXPECT_EQ(next_rows(&out), 3);
+  EXPECT_EQ(next_rows(&out), 2);
+  EXPECT_EQ(next_rows(&out), 2);
+  EXPECT_EQ(next_rows(&out), 0) << "all are in a step";
+  const auto complete = [&] {
+    const size_t events = scheduler.complete(out.front()).size();
+    out.pop_front();
+    return events;
+  };
+  EXPECT_EQ(complete(), 3u);
+  EXPECT_EQ(next_rows(&out), 3);
+  EXPECT_EQ(next_rows(&out), 0);
+
+  // Those that are left are dealt out anew.
+  scheduler.cancel(4);
+  scheduler.cancel(5);
+  scheduler.cancel(6);
+  EXPECT_EQ(next_rows(&out), 0) << "a step that releases their slots";
+  EXPECT_EQ(complete(), 0u);
+  EXPECT_EQ(next_rows(&out), 0);
+  EXPECT_EQ(complete(), 1u);
+  EXPECT_EQ(complete(), 3u);
+  EXPECT_EQ(complete(), 0u);
+  EXPECT_EQ(next_rows(&out), 2);
+  EXPECT_EQ(next_rows(&out), 1);
+  EXPECT_EQ(next_rows(&out), 1);
+  EXPECT_EQ(next_rows(&out), 0);
+}
+
+TEST(SchedulerTest, ChunksOfAPromptAreOutTogether) {
+  const SchedulerOptions options{.sequences_max = 4, .stages = 2};
+  Scheduler scheduler(options);
+  scheduler.add(request(1, 200, 5));
+  for (const int position : {0, 64, 128, 192}) {
+    const auto step = scheduler.next();
+    ASSERT_TRUE(step.has_value());
+    ASSERT_EQ(step->sequences.size(), 1u);
+    EXPECT_EQ(step->sequences[0].position, position);
+    EXPECT_EQ(step->sequences[0].sample, position == 192);
+  }
+  EXPECT_FALSE(scheduler.next().has_value()) << "the next token is not known yet";
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(scheduler.complete({}).empty());
+  EXPECT_EQ(scheduler.complete(std::vector<int32_t>{7}).size(), 1u);
+  EXPECT_EQ(scheduler.next()->tokens, std::vector<int32_t>{7});
+}
+
+TEST(SchedulerTest, ChunksAreASmallPartOfAPromptInAPipelineOnly) {
+  EXPECT_EQ(prompt_rows(100'000, 1, 512), 512);
+  EXPECT_EQ(prompt_rows(4096, 2, 512), 256);
+  EXPECT_EQ(prompt_rows(4096, 4, 512), 128);
+  EXPECT_EQ(prompt_rows(100'000, 4, 512), 512);
+  EXPECT_EQ(prompt_rows(10, 2, 512), 64);
+  EXPECT_EQ(prompt_rows(4096, 2, 30), 30);
+}
+
 // Random arrivals and cancellations: whatever happens, every step can be computed, rooms are never
 // exceeded, and each request that is not withdrawn ends exactly once with exactly the answer it
 // would have had alone.
@@ -201,7 +272,9 @@ TEST_P(SchedulerSeedTest, ServesEveryoneUnderRandomLoad) {
   const int slots = 1 + below(8);
   const SchedulerOptions options{.sequences_max = slots,
                                  .kv_tokens = kKvBlockTokens * (4 + below(20)),
-                                 .step_rows_max = slots + below(200)};
+                                 .step_rows_max = slots + below(200),
+                                 .stages = 1 + static_cast<int>(GetParam()) % 4};
+  const size_t out_max = options.stages == 1 ? 1 : static_cast<size_t>(options.stages) + 1;
   Scheduler scheduler(options);
   Ranks ranks(options);
   std::map<uint64_t, SequenceRequest> open;
@@ -209,8 +282,9 @@ TEST_P(SchedulerSeedTest, ServesEveryoneUnderRandomLoad) {
   uint64_t next_id = 1;
   int finished = 0;
   int idle_steps = 0;
-  for (int round = 0; round < 20'000 && (round < 600 || !open.empty()); ++round) {
-    if (round < 600 && below(4) == 0) {
+  std::deque<std::vector<int32_t>> out;  // what the steps in flight draw
+  for (int round = 0; round < 60'000 && (round < 1200 || !open.empty()); ++round) {
+    if (round < 1200 && below(4) == 0) {
       const int total = 2 + below(static_cast<int>(options.kv_tokens) - 1);
       const int prompt = 1 + below(total - 1);
       SequenceRequest made = request(next_id++, prompt, total - prompt);
@@ -218,8 +292,9 @@ TEST_P(SchedulerSeedTest, ServesEveryoneUnderRandomLoad) {
       open.emplace(made.id, made);
       scheduler.add(made);
     }
-    auto step = scheduler.next();
-    if (!step) {
+    const auto step = out.size() < out_max ? scheduler.next() : std::nullopt;
+    if (step) out.push_back(ranks.run(*step));
+    if (out.empty()) {
       ASSERT_TRUE(open.empty()) << "requests wait and nothing is done";
       continue;
     }
@@ -228,9 +303,13 @@ TEST_P(SchedulerSeedTest, ServesEveryoneUnderRandomLoad) {
       scheduler.cancel(gone->first);
       open.erase(gone);
     }
-    idle_steps = step->rows() == 0 && !open.empty() ? idle_steps + 1 : 0;
+    const bool idle = step && step->rows() == 0 && out.size() == 1 && !open.empty();
+    idle_steps = idle ? idle_steps + 1 : 0;
     ASSERT_LT(idle_steps, 2);
-    for (const TokenEvent& event : scheduler.complete(ranks.run(*step))) {
+    if (step && out.size() < out_max && below(8) > 0) continue;
+    const std::vector<int32_t> drawn = std::move(out.front());
+    out.pop_front();
+    for (const TokenEvent& event : scheduler.complete(drawn)) {
       const auto asked = open.find(event.id);
       ASSERT_NE(asked, open.end()) << "an event of a request that ended or was withdrawn";
       answers[event.id].push_back(event.token);
@@ -242,6 +321,7 @@ TEST_P(SchedulerSeedTest, ServesEveryoneUnderRandomLoad) {
   }
   EXPECT_TRUE(open.empty()) << open.size() << " requests starved";
   EXPECT_GT(finished, 5);
+  for (; !out.empty(); out.pop_front()) scheduler.complete(out.front());
   if (auto step = scheduler.next()) ranks.run(*step);
   EXPECT_EQ(ranks.blocks_used(), 0) << "every slot was released";
 }

@@ -42,9 +42,10 @@ size_t numbers_per_message(int columns) {
 
 }  // namespace
 
-Stage::Stage(engine::RankModel& model, fabric::Group& group)
+Stage::Stage(engine::RankModel& model, fabric::Group& group, const fabric::TeamOptions& team)
     : model_(model),
       group_(group),
+      team_options_(team),
       bounds_(bounds_of(model)),
       history_(at(model.sequences_max())) {}
 
@@ -64,10 +65,11 @@ Result<void> Stage::check_shard() const {
 
 Result<void> Stage::join_team() {
   HEARTH_RETURN_IF_ERROR(check_shard());
+  for (int slot = 0; slot < model_.sequences_max(); ++slot) model_.release(slot);
   if (slices() == 1) return {};
   std::vector<int> ranks(at(slices()));
   std::iota(ranks.begin(), ranks.end(), group_.rank() - model_.shard().slice);
-  HEARTH_TRY(team_, fabric::Collectives::create(group_, std::move(ranks)));
+  HEARTH_TRY(team_, fabric::Collectives::create(group_, std::move(ranks), team_options_));
   return model_.join(*team_);
 }
 
@@ -247,20 +249,20 @@ Result<void> Stage::receive_logits(int from, int columns, std::span<float> logit
 }
 
 Result<void> Stage::send_result(const Step& step, const StepResult& result) {
+  if (step.rows() == 0) return {};
   if (step.output == StepOutput::kTokens) {
-    if (result.tokens.empty()) return {};
     return group_.send(0, kTokensTag, std::as_bytes(std::span(result.tokens)));
   }
   return send_logits(0, model_.spec().vocab, result.logits);
 }
 
 Result<void> Stage::receive_result(const Step& step, StepResult* result) {
+  if (step.rows() == 0) return {};
   if (step.output == StepOutput::kLogits) {
     result->logits.resize(at(step.rows()) * at(model_.spec().vocab));
     return receive_logits(drawer(), model_.spec().vocab, result->logits);
   }
   result->tokens.resize(at(step.outputs()));
-  if (result->tokens.empty()) return {};
   HEARTH_RETURN_IF_ERROR(
       receive(group_, drawer(), kTokensTag, std::as_writable_bytes(std::span(result->tokens))));
   for (const int32_t token : result->tokens) {

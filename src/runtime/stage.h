@@ -31,9 +31,11 @@ inline constexpr fabric::Tag kCandidatesTag = 5;
 // The first rank of the last stage draws. Not thread-safe.
 class Stage {
  public:
-  Stage(engine::RankModel& model, fabric::Group& group);
+  // `team`: of the ranks that share a stage; the same on all of them.
+  Stage(engine::RankModel& model, fabric::Group& group, const fabric::TeamOptions& team = {});
 
-  // Before the first step: joins the model with its team. kInvalidArgument when the shard is not
+  // Before the first step: forgets what the model's slots hold, be it from a group that failed, and
+  // joins the model with its team. kInvalidArgument when the shard is not
   // the rank's place in the grid: the first stage's ranks come first, the last's last, and slices
   // are numbered alike in all.
   Result<void> join_team();
@@ -42,11 +44,13 @@ class Stage {
   // on: hidden states to the next stage, or, on the rank that draws, the outputs into `result`.
   Result<void> compute(const Step& step, StepResult* result);
 
-  // The outputs on their way to the head from the rank that draws.
+  // The outputs on their way to the head from the rank that draws. Tokens come for every step that
+  // has rows, if none are drawn as an empty message: the head knows by it how far the pipeline is.
   Result<void> send_result(const Step& step, const StepResult& result);
   Result<void> receive_result(const Step& step, StepResult* result);
 
   bool draws() const { return group_.rank() == drawer(); }
+  int stages() const { return group_.size() / slices(); }
   fabric::Group& group() { return group_; }
 
   // `error` as this rank's, after failing the group with it (unless the group is what failed).
@@ -78,6 +82,7 @@ class Stage {
 
   engine::RankModel& model_;
   fabric::Group& group_;
+  const fabric::TeamOptions team_options_;
   const StepBounds bounds_;
   std::vector<std::vector<int32_t>> history_;  // the tokens that each slot holds
   std::unique_ptr<fabric::Collectives> team_;  // where there are slices

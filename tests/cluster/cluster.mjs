@@ -51,9 +51,10 @@ export async function idOf(device) {
   return device.get('/node_id');
 }
 
-/** Places Ember on at least so many devices and waits until it answers. */
-export async function placeEmber(device, minNodes) {
-  const { status, body } = await device.send('POST', '/place_instance', { model_id: 'ember', min_nodes: minNodes });
+/** Places Ember on at least so many devices, as a pipeline or cut otherwise, and waits until it answers. */
+export async function placeEmber(device, minNodes, sharding = 'Pipeline') {
+  const wanted = { model_id: 'ember', min_nodes: minNodes, sharding };
+  const { status, body } = await device.send('POST', '/place_instance', wanted);
   assert.equal(status, 200, JSON.stringify(body));
   assert.ok(body.instance_id);
   await untilReady(device, body.instance_id);
@@ -73,7 +74,7 @@ export async function untilReady(device, id, { epoch = 0, boundMs = readyMs } = 
 export function ranksOf(instance) {
   const { nodeToRunner, runnerToShard } = instance.shardAssignments;
   return Object.entries(nodeToRunner)
-    .map(([device, runner]) => ({ device, ...runnerToShard[runner].PipelineShardMetadata }))
+    .map(([device, runner]) => ({ device, ...Object.values(runnerToShard[runner])[0] }))
     .sort((a, b) => a.deviceRank - b.deviceRank)
     .map(({ device, startLayer, endLayer }) => ({ device, layers: [startLayer, endLayer] }));
 }

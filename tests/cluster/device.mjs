@@ -1,6 +1,6 @@
 // A device under test: a real `hearth serve` with a data directory of its own.
 
-import { execFile, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -150,6 +150,25 @@ export class Device {
     this.#machine.remove();
     rmSync(this.#home, { recursive: true, force: true });
     made.delete(this);
+  }
+
+  /** The other ends' addresses of this machine's TCP connections, but for those of device and API ports. */
+  connectedTo() {
+    const [program, ...args] = this.#machine.inside('ss', '-Htn', 'state', 'established');
+    const ends = execFileSync(program, args, { encoding: 'utf8' }).trim().split('\n').filter(Boolean);
+    const ports = [this.#machine.port, this.#machine.devicePort].map((port) => `:${port}`);
+    return ends
+      .map((line) => line.trim().split(/\s+/).slice(2, 4))
+      .filter((pair) => !pair.some((end) => ports.some((port) => end.endsWith(port))))
+      .map(([, peer]) => peer.slice(0, peer.lastIndexOf(':')).replace('[::ffff:', '').replace(']', ''));
+  }
+  /** A second cable, straight to the other device. */
+  connect(other) {
+    network.connect(this.#machine, other.#machine);
+  }
+  /** Lets the first cable send no more than, say, '50mbit'. */
+  slow(rate) {
+    this.#machine.slow(rate);
   }
 
   unplug() {

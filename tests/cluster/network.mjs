@@ -7,6 +7,8 @@ import { createServer } from 'node:net';
 
 const ip = (...args) => execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] });
 
+const run = ([program, ...args]) => execFileSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+
 // This process stands on the bridge, as a laptop on the same network would.
 class BridgedNetwork {
   discovers = true;
@@ -31,9 +33,9 @@ class BridgedNetwork {
     const inside = (...command) => ['nsenter', '--target', String(holder.pid), '--net', '--', ...command];
     ip('link', 'add', cable, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(holder.pid));
     ip('link', 'set', cable, 'master', 'lan', 'up');
-    const [program, ...args] = inside('sh', '-c', `ip address add ${address}/24 dev eth0; ip link set eth0 up`);
-    execFileSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    run(inside('sh', '-c', `ip address add ${address}/24 dev eth0; ip link set eth0 up`));
     return {
+      namespace: String(holder.pid),
       address,
       port: 52415,
       devicePort: 52416,
@@ -41,7 +43,16 @@ class BridgedNetwork {
       unplug: () => ip('link', 'set', cable, 'down'),
       plug: () => ip('link', 'set', cable, 'up'),
       remove: () => holder.kill('SIGKILL'),
+      slow: (rate) => run(inside('tc', 'qdisc', 'add', 'dev', 'eth0', 'root', 'tbf', 'rate', rate, 'burst', '32kb', 'latency', '100ms')),
     };
+  }
+
+  /** A cable straight from one machine to another, beside the bridge, with addresses that sort after the bridge's. */
+  connect(one, other) {
+    ip('link', 'add', 'direct0', 'netns', one.namespace, 'type', 'veth', 'peer', 'name', 'direct0', 'netns', other.namespace);
+    for (const [machine, address] of [[one, '10.200.0.1'], [other, '10.200.0.2']]) {
+      run(machine.inside('sh', '-c', `ip address add ${address}/24 dev direct0; ip link set direct0 up`));
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 #include "cluster/core/core.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -107,12 +108,17 @@ void Core::handle(event::CreateInstance& create) {
   const auto fail = [&](Code code, std::string message) {
     actions_.done.push_back({create.ticket, Error(code, std::move(message))});
   };
-  if (create.model.empty() || create.model.size() > kModelBytesMax) {
+  const InstanceRequest& wanted = create.request;
+  if (wanted.model.empty() || wanted.model.size() > kModelBytesMax) {
     return fail(Code::kInvalidArgument, "an instance needs the name of a model");
   }
-  if (create.min_devices < 1 || create.min_devices > limits::kRanksMax) {
+  if (wanted.min_devices < 1 || wanted.min_devices > limits::kRanksMax) {
     return fail(Code::kInvalidArgument,
                 fmt::format("an instance runs on 1 to {} devices", limits::kRanksMax));
+  }
+  if (std::ranges::find(kShardings, wanted.sharding) == std::end(kShardings)) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("'{}' is not one of {}", wanted.sharding, fmt::join(kShardings, ", ")));
   }
   if (instances_.size() >= static_cast<size_t>(limits::kInstancesMax) || documents_.full()) {
     return fail(Code::kResourceExhausted,
@@ -120,9 +126,10 @@ void Core::handle(event::CreateInstance& create) {
   }
   InstanceView instance;
   instance.id = InstanceId(options_.random_hex(8));
-  instance.model = create.model;
-  instance.min_devices = create.min_devices;
-  instance.kv = create.kv;
+  instance.model = wanted.model;
+  instance.min_devices = wanted.min_devices;
+  instance.kv = wanted.kv;
+  instance.sharding = wanted.sharding;
   instance.created_unix_ms = unix_ms_;
   write(instance_key(instance.id.str()), encode(instance), 0);
   actions_.done.push_back({create.ticket, instance.id});

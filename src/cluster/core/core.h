@@ -84,9 +84,7 @@ struct SetRunners {
 // Answered by a Done with the same ticket.
 struct CreateInstance {
   uint64_t ticket = 0;
-  std::string model;
-  int min_devices = 1;
-  std::string kv = "q16";
+  InstanceRequest request;
 };
 struct DeleteInstance {
   uint64_t ticket = 0;

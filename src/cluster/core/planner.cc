@@ -177,11 +177,14 @@ void Planner::plan(InstanceView& instance, int64_t unix_ms, const ClusterView& v
     wait(fmt::format("no device that is online has the files of {}", instance.model));
     return;
   }
-  Result<Plan> plan =
-      place({.model = *model, .min_devices = instance.min_devices, .kv = instance.kv}, devices);
+  PlacementRequest request{.model = *model,
+                           .min_devices = instance.min_devices,
+                           .kv = instance.kv,
+                           .sharding = instance.sharding};
+  Result<Plan> plan = place(request, devices);
   // What ran once goes on with fewer devices than were asked for.
   for (int fewer = instance.min_devices - 1; ran_before && !plan && fewer >= 1; --fewer) {
-    const PlacementRequest request{.model = *model, .min_devices = fewer, .kv = instance.kv};
+    request.min_devices = fewer;
     if (auto smaller = place(request, devices)) plan = smaller;
   }
   if (!plan) {

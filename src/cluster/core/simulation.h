@@ -138,7 +138,8 @@ class Simulation {
   void part(std::map<std::string, int> groups) { groups_ = std::move(groups); }
 
   uint64_t create(const std::string& name, int min_devices) {
-    at(name).events.push_back(event::CreateInstance{++tickets_, "ember", min_devices});
+    at(name).events.push_back(
+        event::CreateInstance{++tickets_, {.model = "ember", .min_devices = min_devices}});
     return tickets_;
   }
   void remove(const std::string& name, const InstanceId& id) {

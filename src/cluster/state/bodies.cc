@@ -20,8 +20,12 @@ constexpr size_t kAddressesPerDeviceMax = 32;
 constexpr size_t kRunnersPerDeviceMax = 4 * limits::kInstancesMax;
 constexpr int64_t kBytesMax = int64_t{1} << 50;
 constexpr int64_t kTimeMax = int64_t{1} << 53;
-constexpr int64_t kLayersMax = 4096;
+constexpr int64_t kLayersMax = 1024;
 constexpr size_t kKvTypesMax = 16;
+constexpr size_t kLinksPerDeviceMax = 1024;
+constexpr size_t kTransportsMax = 16;
+constexpr int64_t kRateMax = int64_t{1} << 60;
+constexpr int64_t kSharesMax = 1'000'000;
 
 std::string dump(const json& value) {
   // Names and error texts may hold any bytes; a document is UTF-8.
@@ -114,7 +118,12 @@ json model_to_json(const ModelFacts& model) {
           {"embedding_bytes", model.embedding_bytes},
           {"head_bytes", model.head_bytes},
           {"kv_layer_bytes", model.kv_layer_bytes},
-          {"file_bytes", model.file_bytes}};
+          {"file_bytes", model.file_bytes},
+          {"token_bytes", model.token_bytes},
+          {"token_multiply_adds", model.token_multiply_adds},
+          {"hidden", model.hidden},
+          {"kv_heads", model.kv_heads},
+          {"slices_max", model.slices_max}};
 }
 
 bool model_from_json(const json& value, ModelFacts& model) {
@@ -130,7 +139,38 @@ bool model_from_json(const json& value, ModelFacts& model) {
   model.head_bytes = fields.number("head_bytes", kBytesMax);
   model.kv_layer_bytes = fields.numbers("kv_layer_bytes", kKvTypesMax, kBytesMax / kLayersMax);
   model.file_bytes = fields.number("file_bytes", kBytesMax);
+  model.token_bytes = fields.number("token_bytes", kBytesMax);
+  model.token_multiply_adds = fields.number("token_multiply_adds", kRateMax);
+  model.hidden = static_cast<int>(fields.number("hidden", INT32_MAX));
+  model.kv_heads = static_cast<int>(fields.number("kv_heads", INT32_MAX));
+  model.slices_max = static_cast<int>(std::max<int64_t>(1, fields.number("slices_max", INT32_MAX)));
   return fields.good() && !model.id.empty();
+}
+
+json link_to_json(const LinkFacts& link) {
+  return {{"to", link.to.str()},
+          {"host", cut(link.host)},
+          {"local_host", cut(link.local_host)},
+          {"interface", cut(link.interface)},
+          {"kind", cut(link.kind)},
+          {"rdma_ports", cut(link.rdma_ports)},
+          {"latency_ns", link.latency_ns},
+          {"bits_per_second", link.bits_per_second},
+          {"error", cut(link.error)}};
+}
+
+bool link_from_json(const json& value, LinkFacts& link) {
+  Fields fields(value);
+  link.to = DeviceId(fields.text("to"));
+  link.host = fields.text("host");
+  link.local_host = fields.text("local_host");
+  link.interface = fields.text("interface");
+  link.kind = fields.text("kind");
+  link.rdma_ports = fields.text("rdma_ports");
+  link.latency_ns = fields.number("latency_ns", kTimeMax);
+  link.bits_per_second = fields.number("bits_per_second", kRateMax);
+  link.error = fields.text("error");
+  return fields.good() && !link.to.empty();
 }
 
 bool rank_from_json(const json& value, RankPlan& rank) {
@@ -139,6 +179,8 @@ bool rank_from_json(const json& value, RankPlan& rank) {
   rank.layer_begin = static_cast<int>(fields.number("layer_begin", kLayersMax));
   rank.layer_end = static_cast<int>(fields.number("layer_end", kLayersMax));
   rank.memory_bytes = fields.number("memory_bytes", kBytesMax * 2);
+  rank.share = static_cast<int>(std::max<int64_t>(1, fields.number("share", kSharesMax)));
+  if (std::string wire = fields.text("wire"); !wire.empty()) rank.wire = std::move(wire);
   return fields.good() && !rank.device.empty() && rank.layer_begin < rank.layer_end;
 }
 
@@ -156,6 +198,19 @@ bool runner_from_json(const json& value, RunnerView& runner) {
   return fields.good() && !runner.instance.empty();
 }
 
+// Ranks that share a stage follow each other and have the same layers.
+bool is_grid(const Plan& plan) {
+  if (plan.slices < 1 || plan.ranks.size() % static_cast<size_t>(plan.slices) != 0) return false;
+  for (size_t i = 0; i < plan.ranks.size(); ++i) {
+    const RankPlan& first = plan.ranks[i - i % static_cast<size_t>(plan.slices)];
+    if (plan.ranks[i].layer_begin != first.layer_begin ||
+        plan.ranks[i].layer_end != first.layer_end) {
+      return false;
+    }
+  }
+  return true;
+}
+
 // Never throws; a damaged body gives a discarded value, which is no object.
 json parse(const std::string& body) { return json::parse(body, nullptr, false); }
 
@@ -170,6 +225,14 @@ std::string encode(const DeviceFacts& facts) {
   for (const std::string& address : facts.addresses) {
     if (addresses.size() < kAddressesPerDeviceMax) addresses.push_back(cut(address));
   }
+  json transports = json::array();
+  for (const std::string& transport : facts.transports) {
+    if (transports.size() < kTransportsMax) transports.push_back(cut(transport));
+  }
+  json links = json::array();
+  for (const LinkFacts& link : facts.links) {
+    if (links.size() < kLinksPerDeviceMax) links.push_back(link_to_json(link));
+  }
   json value = {{"name", cut(facts.name)},
                 {"model", cut(facts.model)},
                 {"chip", cut(facts.chip)},
@@ -180,10 +243,14 @@ std::string encode(const DeviceFacts& facts) {
                 {"memory_available_bytes", facts.memory_available_bytes},
                 {"addresses", std::move(addresses)},
                 {"joined_unix_ms", facts.joined_unix_ms},
-                {"models", std::move(models)}};
+                {"models", std::move(models)},
+                {"memory_bytes_per_second", facts.memory_bytes_per_second},
+                {"multiply_adds_per_second", facts.multiply_adds_per_second},
+                {"transports", std::move(transports)},
+                {"links", std::move(links)}};
   std::string body = dump(value);
   while (body.size() > static_cast<size_t>(limits::kDocumentBytesMax)) {
-    json& list = value["models"];
+    json& list = value[value["models"].size() > value["links"].size() ? "models" : "links"];
     list.erase(list.begin() + static_cast<std::ptrdiff_t>(list.size() / 2), list.end());
     body = dump(value);
   }
@@ -212,15 +279,21 @@ std::string encode(const InstanceView& instance) {
     ranks.push_back({{"device", rank.device.str()},
                      {"layer_begin", rank.layer_begin},
                      {"layer_end", rank.layer_end},
-                     {"memory_bytes", rank.memory_bytes}});
+                     {"memory_bytes", rank.memory_bytes},
+                     {"share", rank.share},
+                     {"wire", cut(rank.wire)}});
   }
   return dump({{"model", cut(instance.model)},
                {"min_devices", instance.min_devices},
                {"kv", cut(instance.kv)},
+               {"sharding", cut(instance.sharding)},
                {"created_unix_ms", instance.created_unix_ms},
                {"epoch", instance.plan.epoch},
                {"token", instance.plan.token},
                {"ranks", std::move(ranks)},
+               {"slices", instance.plan.slices},
+               {"token_ns", instance.plan.token_ns},
+               {"first_token_ns", instance.plan.first_token_ns},
                {"message", cut(instance.message, kMessageBytesMax)},
                {"failures", instance.failures}});
 }
@@ -248,6 +321,17 @@ Result<DeviceFacts> decode_facts(const DeviceId& id, const std::string& body) {
   for (const json& model : fields.list("models", limits::kModelsPerDeviceMax)) {
     if (!model_from_json(model, facts.models.emplace_back())) return corrupt("device", id.str());
   }
+  facts.memory_bytes_per_second = fields.number("memory_bytes_per_second", kRateMax);
+  facts.multiply_adds_per_second = fields.number("multiply_adds_per_second", kRateMax);
+  for (const json& transport : fields.list("transports", kTransportsMax)) {
+    if (!transport.is_string() || transport.get_ref<const std::string&>().size() > kTextBytesMax) {
+      return corrupt("device", id.str());
+    }
+    facts.transports.push_back(transport);
+  }
+  for (const json& link : fields.list("links", kLinksPerDeviceMax)) {
+    if (!link_from_json(link, facts.links.emplace_back())) return corrupt("device", id.str());
+  }
   if (!fields.good()) return corrupt("device", id.str());
   return facts;
 }
@@ -273,6 +357,7 @@ Result<InstanceView> decode_instance(const InstanceId& id, const std::string& bo
   instance.model = fields.text("model");
   instance.min_devices = static_cast<int>(fields.number("min_devices", limits::kRanksMax));
   if (std::string kv = fields.text("kv"); !kv.empty()) instance.kv = std::move(kv);
+  if (std::string how = fields.text("sharding"); !how.empty()) instance.sharding = std::move(how);
   instance.created_unix_ms = fields.number("created_unix_ms", kTimeMax);
   instance.plan.epoch = fields.number("epoch", kTimeMax);
   instance.plan.token = fields.text("token");
@@ -281,9 +366,13 @@ Result<InstanceView> decode_instance(const InstanceId& id, const std::string& bo
       return corrupt("instance", id.str());
     }
   }
+  Plan& plan = instance.plan;
+  plan.slices = static_cast<int>(std::max<int64_t>(1, fields.number("slices", limits::kRanksMax)));
+  plan.token_ns = fields.number("token_ns", kTimeMax);
+  plan.first_token_ns = fields.number("first_token_ns", kTimeMax);
   instance.message = fields.text("message", kMessageBytesMax);
   instance.failures = static_cast<int>(fields.number("failures", 1'000'000));
-  if (!fields.good()) return corrupt("instance", id.str());
+  if (!fields.good() || !is_grid(plan)) return corrupt("instance", id.str());
   return instance;
 }
 

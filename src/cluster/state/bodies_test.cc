@@ -34,7 +34,24 @@ DeviceFacts full_facts() {
                       .layer_bytes = 1_MiB,
                       .embedding_bytes = 2_MiB,
                       .head_bytes = 3_MiB,
-                      .kv_layer_bytes = {{"q16", 520}, {"q8", 264}}}}};
+                      .kv_layer_bytes = {{"q16", 520}, {"q8", 264}},
+                      .token_bytes = 17_MiB,
+                      .token_multiply_adds = 9'000'000,
+                      .hidden = 64,
+                      .kv_heads = 2,
+                      .slices_max = 8}},
+          .memory_bytes_per_second = 20'000'000'000,
+          .multiply_adds_per_second = 900'000'000'000,
+          .transports = {"ucx", "tcp"},
+          .links = {{.to = DeviceId("other"),
+                     .host = "10.0.0.2",
+                     .local_host = "10.0.0.1",
+                     .interface = "eth0",
+                     .kind = "rdma",
+                     .rdma_ports = "mlx5_0:1",
+                     .latency_ns = 21'000,
+                     .bits_per_second = 9'400'000'000},
+                    {.to = DeviceId("other"), .host = "10.9.0.2", .error = "no route to host"}}};
 }
 
 TEST(BodiesTest, FactsSurvive) {
@@ -48,6 +65,10 @@ TEST(BodiesTest, FactsSurvive) {
   ASSERT_EQ(read->models.size(), 1u);
   EXPECT_EQ(read->models[0].total_bytes(), facts.models[0].total_bytes());
   EXPECT_EQ(read->models[0].kv_layer_bytes, facts.models[0].kv_layer_bytes);
+  EXPECT_EQ(read->models[0].slices_max, 8);
+  EXPECT_EQ(read->links, facts.links);
+  EXPECT_EQ(read->transports, facts.transports);
+  EXPECT_EQ(read->memory_bytes_per_second, facts.memory_bytes_per_second);
 }
 
 TEST(BodiesTest, RunnersAndInstancesSurvive) {
@@ -77,7 +98,11 @@ TEST(BodiesTest, RunnersAndInstancesSurvive) {
   instance.failures = 3;
   instance.plan.epoch = 9;
   instance.plan.token = "secret";
-  instance.plan.ranks.push_back({kDevice, 0, 7, 5_GiB});
+  instance.sharding = "tensor";
+  instance.plan.slices = 2;
+  instance.plan.token_ns = 31'000'000;
+  instance.plan.ranks.push_back({kDevice, 0, 7, 5_GiB, 667, "q8"});
+  instance.plan.ranks.push_back({kDevice, 0, 7, 3_GiB, 333, "q8"});
   const auto copy = decode_instance(kInstance, encode(instance));
   ASSERT_TRUE(copy.ok());
   EXPECT_EQ(encode(*copy), encode(instance));
@@ -86,6 +111,10 @@ TEST(BodiesTest, RunnersAndInstancesSurvive) {
       << "of before it was said";
   EXPECT_EQ(copy->plan.epoch, 9);
   EXPECT_EQ(copy->plan.ranks[0].layer_end, 7);
+  EXPECT_EQ(copy->plan.slices, 2);
+  EXPECT_EQ(copy->plan.ranks[0].share, 667);
+  EXPECT_EQ(copy->plan.ranks[1].wire, "q8");
+  EXPECT_EQ(copy->sharding, "tensor");
 }
 
 TEST(BodiesTest, WhateverADeviceSaysOfItselfIsADocument) {
@@ -95,6 +124,9 @@ TEST(BodiesTest, WhateverADeviceSaysOfItselfIsADocument) {
   ModelFacts big = facts.models[0];
   big.id = big.name = big.architecture = big.encoding = std::string(5000, '\x80');
   facts.models.assign(10'000, big);
+  LinkFacts link = facts.links[0];
+  link.host = link.error = link.interface = std::string(5000, '\x80');
+  facts.links.assign(10'000, link);
   const std::string body = encode(facts);
   EXPECT_LE(body.size(), static_cast<size_t>(limits::kDocumentBytesMax));
   const auto read = decode_facts(kDevice, body);
@@ -103,13 +135,32 @@ TEST(BodiesTest, WhateverADeviceSaysOfItselfIsADocument) {
 }
 
 TEST(BodiesTest, DamagedBodiesAreRefused) {
-  for (const char* body :
-       {"", "null", "[]", "7", "{", R"({"name":7})", R"({"cores":-1})", R"({"cores":1e99})",
-        R"({"cores":18446744073709551615})", R"({"models":{}})", R"({"models":[{}]})",
-        R"({"models":[7]})", R"({"models":[{"id":"x","layers":99999999}]})",
-        R"({"models":[{"id":"x","kv_layer_bytes":7}]})",
-        R"({"models":[{"id":"x","kv_layer_bytes":{"q8":-1}}]})", R"({"addresses":[7]})",
-        R"({"addresses":"x"})"}) {
+  for (const char* body : {"",
+                           "null",
+                           "[]",
+                           "7",
+                           "{",
+                           R"({"name":7})",
+                           R"({"cores":-1})",
+                           R"({"cores":1e99})",
+                           R"({"cores":18446744073709551615})",
+                           R"({"models":{}})",
+                           R"({"models":[{}]})",
+                           R"({"models":[7]})",
+                           R"({"models":[{"id":"x","layers":99999999}]})",
+                           R"({"models":[{"id":"x","kv_layer_bytes":7}]})",
+                           R"({"models":[{"id":"x","kv_layer_bytes":{"q8":-1}}]})",
+                           R"({"addresses":[7]})",
+                           R"({"addresses":"x"})",
+                           R"({"links":7})",
+                           R"({"links":[{}]})",
+                           R"({"links":[7]})",
+                           R"({"links":[{"to":"x","latency_ns":-1}]})",
+                           R"({"links":[{"to":"x","bits_per_second":1e30}]})",
+                           R"({"links":[{"to":"x","host":7}]})",
+                           R"({"transports":[7]})",
+                           R"({"memory_bytes_per_second":-1})",
+                           R"({"models":[{"id":"x","hidden":-1}]})"}) {
     EXPECT_FALSE(decode_facts(kDevice, body).ok()) << body;
   }
   for (const char* body : {"", "[]", R"({"runners":7})", R"({"runners":[{}]})",
@@ -117,8 +168,14 @@ TEST(BodiesTest, DamagedBodiesAreRefused) {
                            R"({"runners":[{"instance":"x","rendezvous_port":70000}]})"}) {
     EXPECT_FALSE(decode_runners(kDevice, body).ok()) << body;
   }
-  for (const char* body : {"", "[]", R"({"ranks":[{}]})", R"({"epoch":-1})", R"({"token":[]})",
-                           R"({"ranks":[{"device":"x","layer_begin":4,"layer_end":2}]})"}) {
+  for (const char* body :
+       {"", "[]", R"({"ranks":[{}]})", R"({"epoch":-1})", R"({"token":[]})",
+        R"({"ranks":[{"device":"x","layer_begin":4,"layer_end":2}]})", R"({"slices":65})",
+        R"({"sharding":7})", R"({"ranks":[{"device":"x","layer_end":2}],"slices":2})",
+        R"({"ranks":[{"device":"x","layer_end":2,"share":-1}]})",
+        R"({"ranks":[{"device":"x","layer_end":2},
+                                        {"device":"y","layer_begin":2,"layer_end":4}],
+                               "slices":2})"}) {
     EXPECT_FALSE(decode_instance(kInstance, body).ok()) << body;
   }
   // Deep nesting must not exhaust the stack.
@@ -127,9 +184,12 @@ TEST(BodiesTest, DamagedBodiesAreRefused) {
 
 TEST(BodiesTest, RandomDamageIsNeverFatal) {
   std::mt19937 random(3);
-  const std::string good = encode(full_facts());
+  InstanceView instance{.id = kInstance, .plan = {.epoch = 1, .slices = 2}};
+  instance.plan.ranks.assign(4, {kDevice, 0, 7, 5_GiB, 500, "bf16"});
+  const std::string goods[] = {encode(full_facts()), encode(instance)};
   for (int round = 0; round < 5000; ++round) {
-    std::string bad = good;
+    std::string bad = goods[round % 2];
+    if (round % 7 == 0) bad.resize(1 + random() % bad.size());
     for (unsigned i = 0; i < 1 + random() % 4; ++i) {
       bad[random() % bad.size()] = static_cast<char>(random());
     }

@@ -73,7 +73,7 @@ class SpawnPlan {
     arguments.push_back(nullptr);
     pid_t pid = -1;
     const int failed =
-        posix_spawn(&pid, arguments[0], &actions_, &attributes_, arguments.data(), environ);
+        posix_spawnp(&pid, arguments[0], &actions_, &attributes_, arguments.data(), environ);
     if (failed != 0) return system_error("starting " + command.front(), failed);
     return pid;
   }

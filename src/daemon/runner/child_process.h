@@ -17,7 +17,7 @@
 namespace hearth::daemon {
 
 struct ChildOptions {
-  std::vector<std::string> command;  // program and arguments
+  std::vector<std::string> command;  // program (looked for in PATH) and arguments
   // Called for every line of the child's stderr, from the child's own thread.
   std::function<void(std::string_view line)> on_line;
   // Called once, from the same thread, when the process has ended and was reaped: "was killed by

@@ -87,7 +87,9 @@ Result<std::string> Rank::join(const GroupConnect& connect) {
   const std::string transport(group->transport());
   if (load_.rank > 0) {
     group_ = std::move(group);
-    follower_ = std::thread([this] { on_group_failure_(runtime::follow(*model_, *group_)); });
+    follower_ = std::thread([this, team = connect.team] {
+      on_group_failure_(runtime::follow(*model_, *group_, team));
+    });
     return transport;
   }
   HEARTH_TRY(auto instance, runtime::Instance::start({.name = load_.model_name,
@@ -95,6 +97,7 @@ Result<std::string> Rank::join(const GroupConnect& connect) {
                                                       .tokenizer = tokenizer_,
                                                       .model = std::move(model_),
                                                       .group = std::move(group),
+                                                      .team = connect.team,
                                                       .on_failure = on_group_failure_}));
   files_.reset();
   std::lock_guard lock(mutex_);

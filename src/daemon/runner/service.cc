@@ -32,6 +32,17 @@ engine::KvType from_proto(proto::KvType kv) {
   }
 }
 
+fabric::WirePrecision from_proto(proto::WirePrecision wire) {
+  switch (wire) {
+    case proto::WIRE_PRECISION_BF16:
+      return fabric::WirePrecision::kBf16;
+    case proto::WIRE_PRECISION_Q8:
+      return fabric::WirePrecision::kQ8;
+    default:
+      return fabric::WirePrecision::kF32;
+  }
+}
+
 RankLoad from_proto(const proto::LoadRequest& request) {
   return {.instance = InstanceId(request.instance_id()),
           .epoch = request.epoch(),
@@ -130,7 +141,8 @@ grpc::ServerUnaryReactor* RunnerService::Connect(grpc::CallbackServerContext* co
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   GroupConnect connect{.addresses = {request->addresses().begin(), request->addresses().end()},
                        .token = request->token(),
-                       .transport = request->transport()};
+                       .transport = request->transport(),
+                       .team = {.wire = from_proto(request->wire())}};
   in_background([this, reactor, reply, connect = std::move(connect)] {
     const auto transport = rank_->connect(connect);
     if (transport.ok()) {

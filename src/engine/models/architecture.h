@@ -41,8 +41,9 @@ struct ArchitectureCode {
   // Names the layer's tensors to the loader.
   Result<void> (*load_layer)(WeightLoader& loader, const ModelSpec& spec, int layer,
                              LayerWeights& weights);
-  // x [rows, hidden] -> x. `layer` counts from the shard's first. Ends with a barrier.
-  void (*run_layer)(Pass& pass, const LayerWeights& weights, int layer);
+  // The two halves of a layer, blocks.h. `layer` counts from the shard's first.
+  void (*attention)(Pass& pass, const LayerWeights& weights, int layer);
+  void (*feed_forward)(Pass& pass, const LayerWeights& weights);
 };
 
 extern const ArchitectureCode kLlama;

@@ -23,7 +23,8 @@ void multiply_output(Pass& pass, const LayerWeights& w) {
 void grouped_query_attention(Pass& pass, const LayerWeights& w, int layer) {
   const ModelSpec& spec = pass.spec();
   Activations& a = pass.activations();
-  const Tiles h = pass.normed_tiles(a.x, w.attention_norm, spec.norm_epsilon, {&w.q, &w.k, &w.v});
+  const Tiles h =
+      pass.normed_tiles(pass.x(), w.attention_norm, spec.norm_epsilon, {&w.q, &w.k, &w.v});
   pass.multiply(h, {{.matrix = &w.q, .out = a.q, .bias = &w.q_bias},
                     {.matrix = &w.k, .out = a.k, .bias = &w.k_bias},
                     {.matrix = &w.v, .out = a.v, .bias = &w.v_bias}});
@@ -95,8 +96,9 @@ void latent_attention(Pass& pass, const LayerWeights& w, int layer) {
   const int64_t heads = spec.heads;
   Activations& a = pass.activations();
   const PackedMatrix& first = w.q_down.rows == 0 ? w.q : w.q_down;
-  latent_queries(pass, w,
-                 pass.normed_tiles(a.x, w.attention_norm, spec.norm_epsilon, {&first, &w.kv_down}));
+  latent_queries(
+      pass, w,
+      pass.normed_tiles(pass.x(), w.attention_norm, spec.norm_epsilon, {&first, &w.kv_down}));
   rotate_and_store(pass, w, layer);
   if (!w.keys_to_latent.empty()) {
     pass.multiply_each(w.keys_to_latent, a.q, heads * spec.head_dim, spec.head_dim,

@@ -1,6 +1,6 @@
 // The layers' two halves, from the pass's building blocks: what attention and feed-forward layers
 // are made of in every architecture, as far as they agree. Each starts with the residual stream x
-// complete and ends with a barrier after which x holds its result.
+// complete and ends with a barrier after which x holds its result, or will after Pass::settle().
 #pragma once
 
 #include "engine/models/pass.h"

@@ -16,6 +16,10 @@ namespace {
 
 constexpr int kSlotsMax = 1 << 16;
 
+// From so many rows on, the sums of one half are made while the other computes. Each half reads all
+// weights, so it must have enough rows for that not to matter.
+constexpr int kOverlapRowsMin = 64;
+
 Error invalid(std::string message) { return Error(Code::kInvalidArgument, std::move(message)); }
 
 Result<void> check_options(const ModelSpec& spec, const LoadOptions& options) {
@@ -132,8 +136,7 @@ Result<std::unique_ptr<RankModel>> DecoderModel::load(const ModelFiles& files,
                      .local_rope_frequencies = model->local_rope_frequencies_,
                      .kv = model->kv_.get(),
                      .recurrent = model->recurrent_.get(),
-                     .activations = &model->activations_,
-                     .team_status = &model->team_status_};
+                     .activations = &model->activations_};
   return std::unique_ptr<RankModel>(std::move(model));
 }
 
@@ -251,14 +254,15 @@ Result<void> DecoderModel::join(fabric::Collectives& team) {
                    " is not rank " + std::to_string(team.rank()) + " of a team of " +
                    std::to_string(team.size()));
   }
-  context_.team = &team;
+  sums_ = std::make_unique<Sums>(team);
+  context_.sums = sums_.get();
   return {};
 }
 
 Result<void> DecoderModel::forward(const StepRows& step, std::span<const float> hidden_in,
                                    std::span<float> hidden_out, std::span<float> logits) {
   HEARTH_RETURN_IF_ERROR(check_step(step, hidden_in, hidden_out, logits));
-  if (!slice_.alone() && context_.team == nullptr) {
+  if (!slice_.alone() && sums_ == nullptr) {
     return invalid("slice " + std::to_string(slice_.index) + " of " + std::to_string(slice_.count) +
                    " has not joined the others");
   }
@@ -298,10 +302,26 @@ Result<void> DecoderModel::forward(const StepRows& step, std::span<const float> 
     }
   }
   if (rows.rows > 0) run_pass();
-  return team_status_;
+  return sums_ == nullptr ? Result<void>() : sums_->status();
+}
+
+void DecoderModel::run_layers(std::span<Pass> passes) {
+  for (int i = 0; i < shard_.layers(); ++i) {
+    for (Pass& pass : passes) {
+      pass.settle();
+      code_.attention(pass, weights_.layers[i], i);
+    }
+    for (Pass& pass : passes) {
+      pass.settle();
+      code_.feed_forward(pass, weights_.layers[i]);
+    }
+  }
+  for (Pass& pass : passes) pass.settle();
 }
 
 void DecoderModel::run(const PassRows& rows, const PassIo& io) {
+  const bool overlaps = !slice_.alone() && rows.rows >= kOverlapRowsMin;
+  const std::vector<PassRows> parts = overlaps ? in_two(rows) : std::vector<PassRows>{rows};
   const auto body = [&](Worker& worker) {
     Pass pass(context_, rows, worker);
     if (first()) {
@@ -313,7 +333,9 @@ void DecoderModel::run(const PassRows& rows, const PassIo& io) {
     pass.barrier();
     if (first()) pass.all_reduce(activations_.x, int64_t{rows.rows} * spec_.hidden);
 
-    for (int i = 0; i < shard_.layers(); ++i) code_.run_layer(pass, weights_.layers[i], i);
+    std::vector<Pass> passes;
+    for (const PassRows& part : parts) passes.emplace_back(context_, part, worker);
+    run_layers(passes);
 
     if (!last()) {
       pass.copy(activations_.x, io.hidden_out, spec_.hidden);

@@ -68,6 +68,7 @@ class DecoderModel final : public RankModel {
     float* logits = nullptr;
   };
   void run(const PassRows& rows, const PassIo& io);
+  void run_layers(std::span<Pass> passes);
 
   const ModelSpec spec_;
   const Shard shard_;
@@ -82,7 +83,7 @@ class DecoderModel final : public RankModel {
   std::unique_ptr<RecurrentState> recurrent_;  // of models with linear layers
   Activations activations_;
   Tuning tuning_;
-  Result<void> team_status_;
+  std::unique_ptr<Sums> sums_;  // of slices that have joined their team
   PassContext context_;
   std::unique_ptr<ThreadPool> pool_;  // last: its threads use all of the above
 };

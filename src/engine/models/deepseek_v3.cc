@@ -174,11 +174,6 @@ Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, 
   return load_deepseek_feed_forward(loader, spec, layer, w);
 }
 
-void run_layer(Pass& pass, const LayerWeights& w, int layer) {
-  latent_attention(pass, w, layer);
-  feed_forward_or_mixture(pass, w);
-}
-
 }  // namespace
 
 const ArchitectureCode kDeepseekV3 = {.architecture = Architecture::kDeepseekV3,
@@ -189,6 +184,7 @@ const ArchitectureCode kDeepseekV3 = {.architecture = Architecture::kDeepseekV3,
                                       .read_config = read_config,
                                       .read_gguf = read_gguf,
                                       .load_layer = load_layer,
-                                      .run_layer = run_layer};
+                                      .attention = latent_attention,
+                                      .feed_forward = feed_forward_or_mixture};
 
 }  // namespace hearth::engine

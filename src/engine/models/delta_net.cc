@@ -120,7 +120,7 @@ void gated_delta_net(Pass& pass, const LayerWeights& layer_weights, int layer) {
   const int linear_layer = pass.linear_index(layer);
   Activations& activations = pass.activations();
   const Activations::Delta& a = activations.delta;
-  const Tiles h = pass.normed_tiles(activations.x, layer_weights.attention_norm,
+  const Tiles h = pass.normed_tiles(pass.x(), layer_weights.attention_norm,
                                     pass.spec().norm_epsilon, {&w.q, &w.k, &w.v, &w.z, &w.a, &w.b});
   pass.multiply(h, {{.matrix = &w.q, .out = a.q},
                     {.matrix = &w.k, .out = a.k},

@@ -23,8 +23,8 @@ void gated_product(Pass& pass, const Tiles& h, const FeedForwardWeights& w, floa
 }
 
 void feed_forward(Pass& pass, const LayerWeights& w) {
-  const Tiles h = pass.normed_tiles(pass.activations().x, w.ffn_norm, pass.spec().norm_epsilon,
-                                    {&w.ffn.gate, &w.ffn.up});
+  const Tiles h =
+      pass.normed_tiles(pass.x(), w.ffn_norm, pass.spec().norm_epsilon, {&w.ffn.gate, &w.ffn.up});
   const Pass::Branch branch = pass.branch(w.ffn_out_norm);
   gated_product(pass, h, w.ffn, branch.out, branch.add);
   pass.finish(branch, w.ffn_out_norm);

@@ -45,11 +45,6 @@ Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, 
   return load_deepseek_feed_forward(loader, spec, layer, w);
 }
 
-void run_layer(Pass& pass, const LayerWeights& w, int layer) {
-  grouped_query_attention(pass, w, layer);
-  feed_forward_or_mixture(pass, w);
-}
-
 }  // namespace
 
 const ArchitectureCode kGlm4Moe = {.architecture = Architecture::kGlm4Moe,
@@ -60,6 +55,7 @@ const ArchitectureCode kGlm4Moe = {.architecture = Architecture::kGlm4Moe,
                                    .read_config = read_config,
                                    .read_gguf = read_gguf,
                                    .load_layer = load_layer,
-                                   .run_layer = run_layer};
+                                   .attention = grouped_query_attention,
+                                   .feed_forward = feed_forward_or_mixture};
 
 }  // namespace hearth::engine

@@ -141,11 +141,6 @@ Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, 
              : load_split_experts(loader, expert_prefix, spec, m);
 }
 
-void run_layer(Pass& pass, const LayerWeights& w, int layer) {
-  grouped_query_attention(pass, w, layer);
-  mixture_of_experts(pass, w);
-}
-
 }  // namespace
 
 const ArchitectureCode kGptOss = {.architecture = Architecture::kGptOss,
@@ -156,6 +151,7 @@ const ArchitectureCode kGptOss = {.architecture = Architecture::kGptOss,
                                   .read_config = read_config,
                                   .read_gguf = read_gguf,
                                   .load_layer = load_layer,
-                                  .run_layer = run_layer};
+                                  .attention = grouped_query_attention,
+                                  .feed_forward = mixture_of_experts};
 
 }  // namespace hearth::engine

@@ -34,11 +34,6 @@ Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, 
   return load_feed_forward(loader, layer_prefix(layer) + "mlp.", spec, w.ffn);
 }
 
-void run_layer(Pass& pass, const LayerWeights& w, int layer) {
-  grouped_query_attention(pass, w, layer);
-  feed_forward(pass, w);
-}
-
 }  // namespace
 
 const ArchitectureCode kLlama = {.architecture = Architecture::kLlama,
@@ -47,6 +42,7 @@ const ArchitectureCode kLlama = {.architecture = Architecture::kLlama,
                                  .read_config = read_config,
                                  .read_gguf = read_gguf,
                                  .load_layer = load_layer,
-                                 .run_layer = run_layer};
+                                 .attention = grouped_query_attention,
+                                 .feed_forward = feed_forward};
 
 }  // namespace hearth::engine

@@ -83,11 +83,6 @@ Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, 
   return load_experts(loader, prefix + "experts.", spec, m, apart ? kExpertNames : ExpertNames());
 }
 
-void run_layer(Pass& pass, const LayerWeights& w, int layer) {
-  grouped_query_attention(pass, w, layer);
-  mixture_of_experts(pass, w);
-}
-
 }  // namespace
 
 const ArchitectureCode kMinimaxM2 = {.architecture = Architecture::kMinimaxM2,
@@ -98,6 +93,7 @@ const ArchitectureCode kMinimaxM2 = {.architecture = Architecture::kMinimaxM2,
                                      .read_config = read_config,
                                      .read_gguf = read_gguf,
                                      .load_layer = load_layer,
-                                     .run_layer = run_layer};
+                                     .attention = grouped_query_attention,
+                                     .feed_forward = mixture_of_experts};
 
 }  // namespace hearth::engine

@@ -82,7 +82,7 @@ void route(Pass& pass, const LayerWeights& w) {
   const MixtureWeights& m = w.mixture;
   const Range range = pass.part(pass.rows());
   for (int64_t r = range.begin; r < range.end; ++r) {
-    pass.kernels().rms_norm(a.x + r * spec.hidden, w.ffn_norm.data(), spec.hidden,
+    pass.kernels().rms_norm(pass.x() + r * spec.hidden, w.ffn_norm.data(), spec.hidden,
                             spec.norm_epsilon, a.mixture.normed + r * spec.hidden);
   }
   pass.barrier();

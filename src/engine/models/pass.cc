@@ -15,18 +15,38 @@ using kernels::kQuadBytes;
 using kernels::kTileRows;
 using kernels::round_up;
 
+std::vector<PassRows> in_two(const PassRows& rows) {
+  // Whole blocks of numbers that travel together, so that sums are rounded alike.
+  const int first_rows = round_up(rows.rows / 2, kernels::kGroup);
+  std::vector<PassRows> parts(2);
+  for (const Segment& segment : rows.segments) {
+    const int cut = std::clamp(first_rows - segment.first_row, 0, segment.rows);
+    for (int p = 0; p < 2; ++p) {
+      const Range own = p == 0 ? Range{0, cut} : Range{cut, segment.rows};
+      if (own.size() == 0) continue;
+      const int done = static_cast<int>(own.begin), count = static_cast<int>(own.size());
+      parts[p].segments.push_back({.slot = segment.slot,
+                                   .position = segment.position + done,
+                                   .rows = count,
+                                   .first_row = parts[p].rows});
+      parts[p].rows += count;
+    }
+  }
+  parts[1].first_row = parts[0].rows;
+  for (PassRows& part : parts) part.overlaps = true;
+  return parts;
+}
+
 void Pass::all_reduce(float* data, int64_t count) {
   if (slice().alone()) return;
-  if (worker() == 0 && context_.team_status->ok()) {
-    *context_.team_status = context_.team->all_reduce({data, static_cast<size_t>(count)});
-  }
+  if (worker() == 0) context_.sums->make({data, static_cast<size_t>(count)});
   barrier();
 }
 
 void Pass::embed(const PackedMatrix& embedding, std::span<const int32_t> tokens) {
   const Range range = part(rows());
   for (int64_t r = range.begin; r < range.end; ++r) {
-    float* x = activations().x + r * spec().hidden;
+    float* x = this->x() + r * spec().hidden;
     const int64_t row = tokens[r] - slice().vocab.begin;
     if (row < 0 || row >= embedding.rows) {
       std::fill_n(x, spec().hidden, 0.0f);
@@ -276,21 +296,40 @@ void Pass::multiply_each_transposed(std::span<const PackedMatrix> matrices, cons
 
 Pass::Branch Pass::branch(const std::vector<float>& out_norm) {
   const bool direct = slice().alone() && out_norm.empty();
-  return direct ? Branch{activations().x, true} : Branch{activations().branch, false};
+  if (direct) return {x(), true};
+  return {activations().branch + int64_t{rows_.first_row} * spec().hidden, false};
 }
 
 void Pass::finish(const Branch& branch, const std::vector<float>& out_norm) {
   if (branch.add) return;
+  const int64_t count = int64_t{rows()} * spec().hidden;
+  if (!rows_.overlaps) {
+    all_reduce(branch.out, count);
+    add_to_x(branch.out, out_norm);
+    return;
+  }
+  due_ = {branch.out, &out_norm};
+  if (worker() == 0) due_.sum = context_.sums->start({branch.out, static_cast<size_t>(count)});
+}
+
+void Pass::settle() {
+  if (due_.branch == nullptr) return;
+  if (worker() == 0) context_.sums->wait(due_.sum);
+  barrier();
+  add_to_x(due_.branch, *due_.out_norm);
+  due_ = {};
+}
+
+void Pass::add_to_x(const float* branch, const std::vector<float>& out_norm) {
   const int64_t width = spec().hidden;
-  all_reduce(branch.out, rows() * width);
   const Range range = part(rows());
   for (int64_t r = range.begin; r < range.end; ++r) {
-    const float* y = branch.out + r * width;
+    const float* y = branch + r * width;
     if (!out_norm.empty()) {
       kernels().rms_norm(y, out_norm.data(), width, spec().norm_epsilon, own().staging);
       y = own().staging;
     }
-    kernels().add(activations().x + r * width, y, width);
+    kernels().add(x() + r * width, y, width);
   }
   barrier();
 }
@@ -375,7 +414,7 @@ void Pass::rotate(int64_t row, int layer, float* x) {
   const bool local = spec().local_rope && slides(layer);
   const RopeSpec& rope = local ? *spec().local_rope : spec().rope;
   const Activations::Angles& angles = local ? activations().local_angles : activations().angles;
-  const int64_t at = row * rope.dimensions / 2;
+  const int64_t at = (rows_.first_row + row) * rope.dimensions / 2;
   const auto kernel = rope.interleaved ? kernels().rope_interleaved : kernels().rope_half;
   kernel(x, angles.cosines + at, angles.sines + at, rope.dimensions);
 }

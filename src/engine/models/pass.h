@@ -12,10 +12,10 @@
 #include "engine/kv/recurrent_state.h"
 #include "engine/machine/tuning.h"
 #include "engine/models/activations.h"
+#include "engine/models/sums.h"
 #include "engine/models/weights.h"
 #include "engine/rank_model.h"
 #include "engine/tensor/thread_pool.h"
-#include "fabric/collectives.h"
 
 namespace hearth::engine {
 
@@ -34,10 +34,7 @@ struct PassContext {
   KvCache* kv = nullptr;
   const RecurrentState* recurrent = nullptr;  // of models with linear layers
   Activations* activations = nullptr;
-  // Of slices: those who hold the others, and the first error of a sum over them, after which none
-  // is made.
-  fabric::Collectives* team = nullptr;
-  Result<void>* team_status = nullptr;
+  Sums* sums = nullptr;  // of slices: over those who hold the others
 };
 
 // Rows of one sequence in a pass.
@@ -52,7 +49,13 @@ struct Segment {
 struct PassRows {
   std::vector<Segment> segments;
   int rows = 0;
+  int first_row = 0;  // among those whose x and angles the activations hold
+  // Sums of what these rows gave are made while others compute.
+  bool overlaps = false;
 };
+
+// The rows as two passes that take turns, the second after the first in every half of a layer.
+std::vector<PassRows> in_two(const PassRows& rows);
 
 // The forms in which rows of activations meet matrices.
 struct Forms {
@@ -106,6 +109,8 @@ class Pass {
   Activations& activations() { return *context_.activations; }
   Activations::Private& own() { return activations().threads[worker_.index()]; }
   int rows() const { return rows_.rows; }
+  // [rows, hidden], the residual stream.
+  float* x() { return activations().x + int64_t{rows_.first_row} * spec().hidden; }
   const std::vector<Segment>& segments() const { return rows_.segments; }
   const RecurrentState& recurrent() const { return *context_.recurrent; }
   // Of the slice's key heads, that of one of its value heads.
@@ -169,8 +174,11 @@ class Pass {
     bool add = false;  // to what `out` holds
   };
   Branch branch(const std::vector<float>& out_norm);
-  // REQUIRES: a barrier before it. Ends with one, unless `branch` is x.
+  // REQUIRES: a barrier before it. Ends with one, unless `branch` is x. Where rows overlap, x holds
+  // the result after settle().
   void finish(const Branch& branch, const std::vector<float>& out_norm);
+  // What finish() left to be done. Ends with a barrier, if that is anything.
+  void settle();
 
   // RMSNorm of Q's and K's rows over all heads of the model, in place. Ends with a barrier.
   void norm_whole(const std::vector<float>& q_norm, const std::vector<float>& k_norm);
@@ -217,6 +225,15 @@ class Pass {
   template <class Body>
   void for_each_head_group(Body body);
 
+  void add_to_x(const float* branch, const std::vector<float>& out_norm);
+
+  // What is being summed for x.
+  struct Due {
+    const float* branch = nullptr;
+    const std::vector<float>* out_norm = nullptr;
+    int64_t sum = 0;  // Sums::start's number, of the first worker
+  };
+  Due due_;
   const PassContext& context_;
   const PassRows& rows_;
   Worker& worker_;

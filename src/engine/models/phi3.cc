@@ -50,11 +50,6 @@ Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, 
                       {.count = spec.hidden}, slice.ffn, &w.ffn.down);
 }
 
-void run_layer(Pass& pass, const LayerWeights& w, int layer) {
-  grouped_query_attention(pass, w, layer);
-  feed_forward(pass, w);
-}
-
 }  // namespace
 
 const ArchitectureCode kPhi3 = {.architecture = Architecture::kPhi3,
@@ -64,6 +59,7 @@ const ArchitectureCode kPhi3 = {.architecture = Architecture::kPhi3,
                                 .read_config = read_config,
                                 .read_gguf = read_gguf,
                                 .load_layer = load_layer,
-                                .run_layer = run_layer};
+                                .attention = grouped_query_attention,
+                                .feed_forward = feed_forward};
 
 }  // namespace hearth::engine

@@ -56,16 +56,6 @@ Result<void> load_moe_layer(WeightLoader& loader, const ModelSpec& spec, int lay
   return load_qwen_experts(loader, spec, layer, w.mixture);
 }
 
-void run_layer(Pass& pass, const LayerWeights& w, int layer) {
-  grouped_query_attention(pass, w, layer);
-  feed_forward(pass, w);
-}
-
-void run_moe_layer(Pass& pass, const LayerWeights& w, int layer) {
-  grouped_query_attention(pass, w, layer);
-  feed_forward_or_mixture(pass, w);
-}
-
 }  // namespace
 
 const ArchitectureCode kQwen2 = {.architecture = Architecture::kQwen2,
@@ -74,7 +64,8 @@ const ArchitectureCode kQwen2 = {.architecture = Architecture::kQwen2,
                                  .read_config = read_config,
                                  .read_gguf = read_gguf,
                                  .load_layer = load_layer,
-                                 .run_layer = run_layer};
+                                 .attention = grouped_query_attention,
+                                 .feed_forward = feed_forward};
 
 const ArchitectureCode kQwen2Moe = {.architecture = Architecture::kQwen2Moe,
                                     .model_types = kMoeModelTypes,
@@ -83,6 +74,7 @@ const ArchitectureCode kQwen2Moe = {.architecture = Architecture::kQwen2Moe,
                                     .read_config = read_moe_config,
                                     .read_gguf = read_moe_gguf,
                                     .load_layer = load_moe_layer,
-                                    .run_layer = run_moe_layer};
+                                    .attention = grouped_query_attention,
+                                    .feed_forward = feed_forward_or_mixture};
 
 }  // namespace hearth::engine

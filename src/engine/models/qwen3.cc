@@ -48,11 +48,6 @@ Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, 
   return load_feed_forward(loader, layer_prefix(layer) + "mlp.", spec, w.ffn);
 }
 
-void run_layer(Pass& pass, const LayerWeights& w, int layer) {
-  grouped_query_attention(pass, w, layer);
-  feed_forward_or_mixture(pass, w);
-}
-
 }  // namespace
 
 const ArchitectureCode kQwen3 = {.architecture = Architecture::kQwen3,
@@ -62,7 +57,8 @@ const ArchitectureCode kQwen3 = {.architecture = Architecture::kQwen3,
                                  .read_config = read_config,
                                  .read_gguf = read_gguf,
                                  .load_layer = load_layer,
-                                 .run_layer = run_layer};
+                                 .attention = grouped_query_attention,
+                                 .feed_forward = feed_forward_or_mixture};
 
 const ArchitectureCode kQwen3Moe = {.architecture = Architecture::kQwen3Moe,
                                     .model_types = kMoeModelTypes,
@@ -71,6 +67,7 @@ const ArchitectureCode kQwen3Moe = {.architecture = Architecture::kQwen3Moe,
                                     .read_config = read_moe_config,
                                     .read_gguf = read_moe_gguf,
                                     .load_layer = load_layer,
-                                    .run_layer = run_layer};
+                                    .attention = grouped_query_attention,
+                                    .feed_forward = feed_forward_or_mixture};
 
 }  // namespace hearth::engine

@@ -250,13 +250,12 @@ Result<void> load_layer(WeightLoader& loader, const ModelSpec& spec, int layer, 
   return load_feed_forward(loader, layer_prefix(layer) + "mlp.", spec, w.ffn);
 }
 
-void run_layer(Pass& pass, const LayerWeights& w, int layer) {
+void attention(Pass& pass, const LayerWeights& w, int layer) {
   if (w.delta.out.rows > 0) {
     gated_delta_net(pass, w, layer);
   } else {
     grouped_query_attention(pass, w, layer);
   }
-  feed_forward_or_mixture(pass, w);
 }
 
 }  // namespace
@@ -270,7 +269,8 @@ const ArchitectureCode kQwen3Next = {.architecture = Architecture::kQwen3Next,
                                      .read_gguf = read_moe_gguf,
                                      .read_tensors = read_tensors,
                                      .load_layer = load_layer,
-                                     .run_layer = run_layer};
+                                     .attention = attention,
+                                     .feed_forward = feed_forward_or_mixture};
 
 const ArchitectureCode kQwen35 = {.architecture = Architecture::kQwen35,
                                   .model_types = kDenseModelTypes,
@@ -281,7 +281,8 @@ const ArchitectureCode kQwen35 = {.architecture = Architecture::kQwen35,
                                   .read_gguf = read_gguf,
                                   .read_tensors = read_tensors,
                                   .load_layer = load_layer,
-                                  .run_layer = run_layer};
+                                  .attention = attention,
+                                  .feed_forward = feed_forward_or_mixture};
 
 const ArchitectureCode kQwen35Moe = {.architecture = Architecture::kQwen35Moe,
                                      .model_types = kMoeModelTypes,
@@ -292,6 +293,7 @@ const ArchitectureCode kQwen35Moe = {.architecture = Architecture::kQwen35Moe,
                                      .read_gguf = read_moe_gguf,
                                      .read_tensors = read_tensors,
                                      .load_layer = load_layer,
-                                     .run_layer = run_layer};
+                                     .attention = attention,
+                                     .feed_forward = feed_forward_or_mixture};
 
 }  // namespace hearth::engine

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 #include <thread>
 
 #include "engine/models/test_golden.h"
@@ -124,6 +125,23 @@ TEST_P(TeamTest, ExactPrecisionMatchesTheReference) {
   EXPECT_LE(max_difference(run(Precision::kExact, 1000), golden_.logits), 2e-3f);
 }
 
+// A step of many rows computes one half while the other is summed; shorter steps do not.
+TEST_P(TeamTest, OverlappedSumsChangeNoBit) {
+  std::vector<int32_t> ids(golden_.ids.begin(), golden_.ids.end());
+  ids.insert(ids.end(), golden_.ids.begin(), golden_.ids.end());
+  const auto logits = [&](size_t step) {
+    Team team(GetParam(), {.shard = {.shares = {2, 1}}, .precision = Precision::kExact});
+    std::vector<float> all;
+    for (size_t at = 0; at < ids.size(); at += step) {
+      const auto some = std::span(ids).subspan(at, std::min(step, ids.size() - at));
+      const std::vector<float> out = team.run(static_cast<int>(at), some, {});
+      all.insert(all.end(), out.begin(), out.end());
+    }
+    return all;
+  };
+  EXPECT_EQ(logits(1000), logits(40));
+}
+
 TEST_P(TeamTest, DefaultPrecisionIsClose) {
   const Agreement result = agreement(golden_.logits, run(Precision::kDefault, 1000),
                                      static_cast<int>(golden_.ids.size()));
@@ -138,6 +156,49 @@ constexpr Reference kSmall = {"llama", "models/llama", "models/llama/golden.safe
 
 LoadOptions slice_options(int slice, std::vector<double> shares) {
   return {.shard = {.slice = slice, .shares = std::move(shares)}, .threads = 1};
+}
+
+// One rank of a team whose others add nothing. Notes how many numbers were summed, and by whom.
+class LoneSums final : public fabric::Collectives {
+ public:
+  int rank() const override { return 0; }
+  int size() const override { return 2; }
+  Result<void> all_reduce(std::span<float> data) override {
+    counts.push_back(data.size());
+    threads.insert(std::this_thread::get_id());
+    return {};
+  }
+  Result<void> all_gather(std::span<const std::byte>,
+                          std::span<const std::span<std::byte>>) override {
+    return {};
+  }
+
+  std::vector<size_t> counts;
+  std::set<std::thread::id> threads;
+};
+
+TEST(TeamSums, OfManyRowsAreMadeHalfByHalfWhileTheOtherComputes) {
+  const auto model = load(kSmall.model, slice_options(0, {1, 1}));
+  const auto hidden = static_cast<size_t>(model->spec().hidden);
+  const size_t layers = model->spec().layers;
+  LoneSums team;
+  ASSERT_TRUE(model->join(team).ok());
+  const auto run = [&](int rows) {
+    team.counts.clear();
+    const std::vector<int32_t> tokens(rows, 1);
+    const std::vector<SequenceRows> sequences = {{.slot = 0, .position = 0, .rows = rows}};
+    EXPECT_TRUE(model->forward({.sequences = sequences, .tokens = tokens}, {}, {}, {}).ok());
+  };
+  run(63);
+  EXPECT_EQ(team.counts, std::vector<size_t>(1 + 2 * layers, 63 * hidden));
+  EXPECT_EQ(team.threads.size(), 1u);
+  run(100);
+  std::vector<size_t> wanted = {100 * hidden};  // of the embedding
+  for (size_t half = 0; half < 2 * layers; ++half) {
+    wanted.insert(wanted.end(), {64 * hidden, 36 * hidden});
+  }
+  EXPECT_EQ(team.counts, wanted);
+  EXPECT_EQ(team.threads.size(), 2u) << "a thread besides the worker's";
 }
 
 TEST(SliceLoad, TakesAboutItsShareOfTheMemory) {

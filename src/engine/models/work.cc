@@ -14,6 +14,8 @@ Work of_matrix(const PackedMatrix& matrix) {
           .multiply_adds = static_cast<double>(matrix.rows) * static_cast<double>(matrix.columns)};
 }
 
+size_t at(int index) { return static_cast<size_t>(index); }
+
 bool is_expert(std::string_view name) { return name.find(".experts.") != std::string_view::npos; }
 
 // Scores and sums of all heads.
@@ -24,6 +26,9 @@ double token_multiply_adds(const ModelSpec& spec) {
 }
 
 }  // namespace
+
+WorkCount::WorkCount(const ModelSpec& spec)
+    : spec_(spec), always_(at(spec.layers)), experts_(at(spec.layers)) {}
 
 Result<WorkCount> WorkCount::create(const ModelFiles& files, const LoadOptions& options) {
   const ModelSpec& spec = files.spec();
@@ -40,7 +45,7 @@ Result<WorkCount> WorkCount::create(const ModelFiles& files, const LoadOptions& 
       count.head_ += work;
       continue;
     }
-    (is_expert(tensor->name) ? count.experts_ : count.always_) += work;
+    (is_expert(tensor->name) ? count.experts_ : count.always_)[at(tensor->layer)] += work;
     all += work.multiply_adds;
     if (matrix->quantised()) quantised += work.multiply_adds;
   }
@@ -68,21 +73,29 @@ Work WorkCount::attention(int layer, int position, int rows) const {
   return {.bytes = kept * cached_token_bytes_, .multiply_adds = seen * token_multiply_adds_};
 }
 
-Work WorkCount::pass(int sequences, int position, int rows, bool logits) const {
+Work WorkCount::layer(int layer, int sequences, int position, int rows) const {
   const double all_rows = static_cast<double>(sequences) * rows;
-  Work work{.bytes = always_.bytes, .multiply_adds = all_rows * always_.multiply_adds};
+  const Work& always = always_[at(layer)];
+  Work work{.bytes = always.bytes, .multiply_adds = all_rows * always.multiply_adds};
   if (spec_.moe) {
+    const Work& experts = experts_[at(layer)];
     const double used = static_cast<double>(spec_.moe->used) / spec_.moe->experts;
-    work += {.bytes = experts_.bytes * (1 - std::pow(1 - used, all_rows)),
-             .multiply_adds = experts_.multiply_adds * used * all_rows};
+    work += {.bytes = experts.bytes * (1 - std::pow(1 - used, all_rows)),
+             .multiply_adds = experts.multiply_adds * used * all_rows};
   }
-  if (logits) {
-    work += {.bytes = head_.bytes, .multiply_adds = sequences * head_.multiply_adds};
-  }
-  for (int layer = 0; layer < spec_.layers; ++layer) {
-    const Work one = attention(layer, position, rows);
-    work += {.bytes = sequences * one.bytes, .multiply_adds = sequences * one.multiply_adds};
-  }
+  const Work one = attention(layer, position, rows);
+  work += {.bytes = sequences * one.bytes, .multiply_adds = sequences * one.multiply_adds};
+  return work;
+}
+
+Work WorkCount::head(int sequences) const {
+  return {.bytes = head_.bytes, .multiply_adds = sequences * head_.multiply_adds};
+}
+
+Work WorkCount::pass(int sequences, int position, int rows, bool logits) const {
+  Work work;
+  for (int i = 0; i < spec_.layers; ++i) work += layer(i, sequences, position, rows);
+  if (logits) work += head(sequences);
   return work;
 }
 

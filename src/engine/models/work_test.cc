@@ -65,6 +65,19 @@ TEST(WorkCount, APassReadsTheExpertsThatItsRowsTake) {
   EXPECT_LT(one, all);
 }
 
+TEST(WorkCount, LayersAndHeadMakeThePass) {
+  const auto files = open_model("tests/golden/models/deepseek_v3");  // its first layer is plain
+  const ModelSpec& spec = files->spec();
+  const WorkCount count = count_of(*files);
+  Work sum = count.head(2);
+  for (int layer = 0; layer < spec.layers; ++layer) sum += count.layer(layer, 2, 10, 3);
+  EXPECT_NEAR(sum.bytes, count.pass(2, 10, 3, true).bytes, 1);
+  EXPECT_NEAR(sum.multiply_adds, count.pass(2, 10, 3, true).multiply_adds, 1);
+  EXPECT_EQ(count.head(2).multiply_adds, 2.0 * spec.vocab * spec.hidden);
+  EXPECT_NE(count.layer(0, 1, 0, 1).bytes, count.layer(1, 1, 0, 1).bytes);
+  EXPECT_EQ(count.layer(1, 1, 0, 1).bytes, count.layer(2, 1, 0, 1).bytes);
+}
+
 TEST(WorkCount, AWindowBoundsWhatIsSeen) {
   const auto files = open_model("tests/golden/models/mistral");
   const ModelSpec& spec = files->spec();

@@ -17,7 +17,7 @@ namespace hearth::fabric {
 inline constexpr uint16_t kProtocolVersion = 1;
 
 // What a connection will carry; a stray one of the other purpose is refused.
-enum class Purpose : uint8_t { kControl = 1, kData = 2 };
+enum class Purpose : uint8_t { kControl = 1, kData = 2, kProbe = 3 };
 
 // One side of a connection. `token` is the group's secret.
 struct Party {

@@ -111,11 +111,9 @@ Result<void> TcpTransport::send(int to, Tag tag, std::span<const std::byte> data
       return Error(Code::kUnavailable,
                    fmt::format("rank {}: {}", to, error_text(static_cast<int>(-written))));
     } else {
+      wait(to);
       // The peer may itself be sending and take nothing until its bytes are taken.
       advance_all();
-      if (patience_.spin()) continue;
-      sleep(to);
-      patience_.renew();
     }
   }
   return {};
@@ -130,8 +128,10 @@ Result<size_t> TcpTransport::recv(int from, Tag tag, Destination into) {
   }
   posted_ = Posted{.peer = from, .tag = tag, .into = into};
   patience_.renew();
-  for (int spins = 0;; ++spins) {
+  for (int looks = 1;; ++looks) {
     advance(from);
+    if (peers_.size() > 2 && looks % kOthersEvery == 0) advance_all();
+    // Nothing may be taken from here to the wait: it is what this waits for, perhaps.
     Result<void> going = aborted();
     if (going.ok() && !posted_->result) {
       if (peer.gone) going = *peer.gone;
@@ -148,12 +148,7 @@ Result<size_t> TcpTransport::recv(int from, Tag tag, Destination into) {
       posted_.reset();
       return result;
     }
-    if (peers_.size() > 2 && spins % kOthersEvery == kOthersEvery - 1) advance_all();
-    if (!patience_.spin()) {
-      sleep(-1);
-      advance_all();
-      patience_.renew();
-    }
+    if (wait(-1)) advance_all();
   }
 }
 
@@ -299,6 +294,13 @@ bool TcpTransport::read_into(int rank, std::byte* to, size_t room, size_t* got) 
 
 void TcpTransport::lose(int rank, const std::string& why) {
   peers_[rank].gone = Error(Code::kUnavailable, fmt::format("rank {}: {}", rank, why));
+}
+
+bool TcpTransport::wait(int writing) {
+  if (patience_.spin()) return false;
+  sleep(writing);
+  patience_.renew();
+  return true;
 }
 
 void TcpTransport::sleep(int writing) {

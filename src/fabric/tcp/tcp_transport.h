@@ -79,6 +79,8 @@ class TcpTransport final : public Transport {
   bool fill_payload(int rank);
   bool read_into(int rank, std::byte* to, size_t room, size_t* got);
   void lose(int rank, const std::string& why);
+  // One round of waiting; true after sleep().
+  bool wait(int writing);
   // Sleeps until bytes arrive, `writing` (-1: none) takes more, or abort.
   void sleep(int writing);
 

@@ -89,11 +89,6 @@ class Agreement {
 Result<std::unique_ptr<Board>> Board::make(Group& group, std::vector<int> ranks, int own,
                                            Wire wire) {
   Agreement agreement(group, ranks, own);
-  const bool near = std::all_of(ranks.begin(), ranks.end(), [&](int rank) {
-    return rank == group.rank() || group.shares_memory(rank);
-  });
-  HEARTH_TRY(const bool all_near, agreement.all(near));
-  if (!all_near) return std::unique_ptr<Board>();
   const size_t bytes = ranks.size() * sizeof(Place);
   Result<Segment> segment = own == 0 ? Segment::create(bytes) : Segment();
   std::vector<std::byte> name;
@@ -128,21 +123,47 @@ Result<void> Board::all_reduce(std::span<float> data) {
   do {
     const auto numbers = data.subspan(at, std::min(kPieceNumbers, data.size() - at));
     parts_[own_] = lay(numbers, data.size());
-    for (int rank = 0; rank < static_cast<int>(ranks_.size()); ++rank) {
-      if (rank == own_) continue;
-      HEARTH_RETURN_IF_ERROR(wait_for(rank));
-      const Piece& theirs = piece(rank);
-      if (theirs.count != data.size()) {
-        return Error(Code::kCorrupt,
-                     fmt::format("rank {} gave {} numbers to a sum where {} were expected",
-                                 ranks_[rank], theirs.count, data.size()));
-      }
-      parts_[rank] = theirs.part;
-    }
+    HEARTH_RETURN_IF_ERROR(collect(data.size()));
     wire_.sum(parts_, numbers);
     at += numbers.size();
   } while (at < data.size());
   return {};
+}
+
+Result<void> Board::share(std::span<float> data) {
+  size_t at = 0;
+  do {
+    const auto numbers = data.subspan(at, std::min(kPieceNumbers, data.size() - at));
+    parts_[own_] = lay(own_ == 0 ? numbers : numbers.first(0), data.size());
+    HEARTH_RETURN_IF_ERROR(collect(data.size()));
+    if (own_ != 0 && !numbers.empty()) {
+      std::memcpy(numbers.data(), parts_[0], numbers.size_bytes());
+    }
+    at += numbers.size();
+  } while (at < data.size());
+  return {};
+}
+
+Result<void> Board::collect(size_t count) {
+  for (int rank = 0; rank < static_cast<int>(ranks_.size()); ++rank) {
+    if (rank == own_) continue;
+    HEARTH_TRY(parts_[rank], part_of(rank, count));
+  }
+  return {};
+}
+
+Result<const std::byte*> Board::part_of(int rank, size_t count) {
+  HEARTH_RETURN_IF_ERROR(wait_for(rank));
+  const Piece& theirs = piece(rank);
+  if (theirs.count == count) return theirs.part;
+  if (theirs.count == kRefused) {
+    return Error(Code::kCorrupt, fmt::format("rank {} has no sum of the other hosts' numbers, "
+                                             "whose sizes differ",
+                                             ranks_[rank]));
+  }
+  return Error(Code::kCorrupt,
+               fmt::format("rank {} gave {} numbers to a sum where {} were expected", ranks_[rank],
+                           theirs.count, count));
 }
 
 const std::byte* Board::lay(std::span<const float> numbers, size_t count) {

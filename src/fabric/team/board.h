@@ -18,17 +18,23 @@ namespace hearth::fabric {
 
 class Board {
  public:
-  // Called by all of `ranks` alike, of which this is number `own`. Null, on all of them, when one
-  // shares no memory with the others.
+  // Called by all of `ranks` alike, which share memory, and of which this is number `own`. Null, on
+  // all of them, when the system refuses one its part of it.
   static Result<std::unique_ptr<Board>> make(Group& group, std::vector<int> ranks, int own,
                                              Wire wire);
 
   // As Collectives::all_reduce.
   Result<void> all_reduce(std::span<float> data);
+  // The first rank's numbers become those of all. REQUIRES: numbers travel as float32.
+  Result<void> share(std::span<float> data);
+  // Instead of share(), by the first rank: the others' ends with kCorrupt.
+  void refuse() { lay({}, kRefused); }
 
  private:
   // Small enough for the caches of a core, large enough that waiting for each other costs little.
   static constexpr size_t kPieceNumbers = 16 * 1024;
+
+  static constexpr uint64_t kRefused = ~uint64_t{0};
 
   struct Piece {
     uint64_t count;  // of all the call's numbers
@@ -48,6 +54,10 @@ class Board {
   Piece& piece(int rank) { return places_[rank].pieces[laid_ % 2]; }
   // Lays out `numbers` of a call with `count`; returns them as this rank adds them.
   const std::byte* lay(std::span<const float> numbers, size_t count);
+  // Waits for what all others lay out and notes it in parts_.
+  Result<void> collect(size_t count);
+  // What `rank` has laid out as its part of a call with `count`; kCorrupt if that differs.
+  Result<const std::byte*> part_of(int rank, size_t count);
   Result<void> wait_for(int rank);
   void sleep(Place* place) const;
   bool has_laid(const Place& place) const;

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -63,10 +61,20 @@ Result<void> Mail::recv(int rank, Tag tag, std::span<std::byte> message) {
                                            ranks_[rank], bytes, message.size()));
 }
 
+Mail::Announcement Mail::announcement(uint64_t count) {
+  Announcement message{};
+  std::memcpy(message.data(), &count, sizeof count);
+  return message;
+}
+
+void Mail::refuse() {
+  // A number of numbers that nobody has.
+  static_cast<void>(send_all(kTeamTag, announcement(~uint64_t{0})));
+}
+
 Result<void> Mail::announce(size_t count) {
-  std::array<std::byte, kNoPartBytes> mine{}, theirs;
-  const uint64_t number = count;
-  std::memcpy(mine.data(), &number, sizeof number);
+  const Announcement mine = announcement(count);
+  Announcement theirs;
   HEARTH_RETURN_IF_ERROR(send_all(kTeamTag, mine));
   for (int rank = 0; rank < size(); ++rank) {
     if (rank == own_) continue;

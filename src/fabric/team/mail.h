@@ -5,7 +5,9 @@
 // its slice of a piece alone and sends the sum to the others: less to send, but twice the latency.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -24,10 +26,13 @@ class Mail {
   Result<void> all_reduce(std::span<float> data);
   Result<void> all_gather(std::span<const std::byte> own,
                           std::span<const std::span<std::byte>> all);
+  // Instead of all_reduce(): that of the others ends with kCorrupt.
+  void refuse();
 
  private:
   // Of a message, at most: two of them fit into a socket's buffer within a host.
   static constexpr size_t kPieceNumbers = 32 * 1024;
+  using Announcement = std::array<std::byte, kNoPartBytes>;
 
   int size() const { return static_cast<int>(ranks_.size()); }
   Result<void> send_all(Tag tag, std::span<const std::byte> message);
@@ -35,6 +40,7 @@ class Mail {
   Result<void> recv(int rank, Tag tag, std::span<std::byte> message);
   // Tells all how many numbers follow in pieces and hears the same from them.
   Result<void> announce(size_t count);
+  static Announcement announcement(uint64_t count);
 
   // Every rank sends all of `data`.
   Result<void> sum_whole(std::span<float> data);

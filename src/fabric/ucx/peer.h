@@ -73,7 +73,7 @@ struct UcxPeer {
   Tag hellos = 0;  // heard from it
   std::optional<Error> gone;
   UcxHeader header{};              // of the message being sent
-  int64_t eager_bytes = 0;         // sent since a message was last pulled
+  int64_t eager_bytes = 0;         // sent since a message was last pulled, as the peer counts them
   std::list<UcxArrival> arrivals;  // oldest first
   int64_t kept_bytes = 0;          // of arrivals whose bytes are here
 

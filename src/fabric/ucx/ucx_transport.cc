@@ -16,10 +16,10 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "fabric/common/devices.h"
 #include "fabric/common/inbox.h"
 #include "fabric/common/patience.h"
 #include "fabric/rendezvous/socket.h"
-#include "fabric/ucx/devices.h"
 #include "fabric/ucx/library.h"
 #include "fabric/ucx/peer.h"
 #include "fabric/ucx/worker.h"
@@ -221,7 +221,7 @@ Result<void> UcxTransport::transmit(int to, MessageId id, Tag tag,
   if (peer.gone) return *peer.gone;
   const bool eager =
       data.empty() || (data.size() <= kEagerBytesMax && peer.eager_bytes < kEagerWindowBytes);
-  peer.eager_bytes = eager ? peer.eager_bytes + static_cast<int64_t>(data.size()) : 0;
+  peer.eager_bytes = eager ? peer.eager_bytes + cost(data.size()) : 0;
   peer.header = Header{peer.send_seal, static_cast<uint32_t>(rank_), tag};
   ucp_request_param_t param{};
   param.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_MEMORY_TYPE;

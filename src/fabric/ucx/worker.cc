@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "fabric/ucx/devices.h"
+#include "fabric/common/devices.h"
 
 namespace hearth::fabric {
 namespace {

@@ -22,6 +22,14 @@ Response command_response(const std::string& message, const std::string& instanc
               {{"message", message}, {"command_id", random_hex(8)}, {"instance_id", instance_id}})};
 }
 
+// "Pipeline", "Tensor" (exo's words) or "Auto", as PlaceRequest::sharding; nothing for others.
+std::optional<std::string> sharding_of(const std::string& word) {
+  if (word == "Auto") return "auto";
+  if (word == "Pipeline") return "pipeline";
+  if (word == "Tensor") return "tensor";
+  return std::nullopt;
+}
+
 Answer place(Backend& backend, const Request& request) {
   Parsed<Json> parsed = parse_object(request.body);
   if (const ApiError* error = std::get_if<ApiError>(&parsed)) return error_response(*error);
@@ -29,8 +37,11 @@ Answer place(Backend& backend, const Request& request) {
   PlaceRequest place;
   place.model_id = fields.required_string("model_id");
   place.min_nodes = static_cast<int>(fields.integer("min_nodes", 1, limits::kRanksMax).value_or(1));
-  const Json* sharding = fields.find("sharding");
-  if (sharding != nullptr && *sharding != "Pipeline") fields.fail("sharding", "must be 'Pipeline'");
+  if (const Json* sharding = fields.find("sharding"); sharding != nullptr) {
+    const auto known = sharding_of(sharding->is_string() ? sharding->get<std::string>() : "");
+    if (known) place.sharding = *known;
+    if (!known) fields.fail("sharding", "must be 'Auto', 'Pipeline' or 'Tensor'");
+  }
   if (fields.error().has_value()) return error_response(*fields.error());
   const Result<std::string> id = backend.place_instance(place);
   if (!id.ok()) return error_response(api_error(id.error()));
@@ -42,7 +53,13 @@ Answer previews(Backend& backend, const Request& request) {
   if (model == request.query.end() || model->second.empty()) {
     return error_response(bad_request("'model_id' is required", "model_id"));
   }
-  return json_or_error(backend.previews_json(model->second));
+  const auto word = request.query.find("sharding");
+  const auto sharding = sharding_of(word == request.query.end() ? "Auto" : word->second);
+  if (!sharding) {
+    return error_response(
+        bad_request("'sharding' must be 'Auto', 'Pipeline' or 'Tensor'", "sharding"));
+  }
+  return json_or_error(backend.previews_json(model->second, *sharding));
 }
 
 Answer remove(Backend& backend, const std::string& id) {

@@ -32,7 +32,7 @@ describe('requests', () => {
   it('asks for previews of a model whose id holds a path', async () => {
     const fetched = answer('{"previews":[]}');
     await fetchPreviews('org/name:q4&x', undefined);
-    expect(fetched.mock.calls[0]![0]).toBe('/instance/previews?model_id=org%2Fname%3Aq4%26x');
+    expect(fetched.mock.calls[0]![0]).toBe('/instance/previews?model_id=org%2Fname%3Aq4%26x&sharding=Pipeline');
   });
 
   it('places over at least the devices asked for', async () => {

@@ -39,7 +39,7 @@ export async function fetchModels(): Promise<Model[]> {
 }
 
 export async function fetchPreviews(modelId: string, signal?: AbortSignal): Promise<Preview[]> {
-  const query = new URLSearchParams({ model_id: modelId });
+  const query = new URLSearchParams({ model_id: modelId, sharding: 'Pipeline' });
   return (await getJson<{ previews: Preview[] }>(`/instance/previews?${query}`, signal)).previews;
 }
 

@@ -59,7 +59,7 @@ export interface NodeStatus {
   models: string[];
 }
 
-export interface PipelineShard {
+export interface Shard {
   deviceRank: number;
   worldSize: number;
   startLayer: number;
@@ -71,7 +71,8 @@ export interface PipelineShard {
 export interface ShardAssignments {
   modelId: string;
   nodeToRunner: Record<string, string>;
-  runnerToShard: Record<string, { PipelineShardMetadata: PipelineShard }>;
+  /** Slices of stages are tensor shards. */
+  runnerToShard: Record<string, { PipelineShardMetadata?: Shard; TensorShardMetadata?: Shard }>;
 }
 
 export type InstanceStatus = 'placing' | 'loading' | 'ready' | 'failed' | 'waiting';
@@ -108,7 +109,7 @@ export interface ClusterState {
 
 export interface Preview {
   model_id: string;
-  sharding: 'Pipeline';
+  sharding: 'Pipeline' | 'Tensor';
   min_nodes: number;
   instance: Instance | null;
   memory_delta_by_node: Record<string, number> | null;

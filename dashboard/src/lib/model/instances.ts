@@ -46,7 +46,8 @@ export function shardsOf(instance: Instance, runners: Record<string, Runner>): S
   const { nodeToRunner, runnerToShard } = instance.shardAssignments;
   const shards: ShardView[] = [];
   for (const [deviceId, runnerId] of Object.entries(nodeToRunner)) {
-    const shard = runnerToShard[runnerId]?.PipelineShardMetadata;
+    const { PipelineShardMetadata, TensorShardMetadata } = runnerToShard[runnerId] ?? {};
+    const shard = PipelineShardMetadata ?? TensorShardMetadata;
     if (!shard) continue;
     const phase = phaseOf(runners[runnerId]);
     shards.push({

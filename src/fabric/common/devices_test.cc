@@ -1,4 +1,4 @@
-#include "fabric/ucx/devices.h"
+#include "fabric/common/devices.h"
 
 #include <gtest/gtest.h>
 

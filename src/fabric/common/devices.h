@@ -3,6 +3,7 @@
 // bridge.
 #pragma once
 
+#include <set>
 #include <span>
 #include <string>
 
@@ -13,6 +14,9 @@ std::string interface_of(const std::string& host);
 
 // Whether `host` is an address of this machine, in this network namespace.
 bool is_own_address(const std::string& host);
+
+// The RDMA ports behind an interface: "mlx5_0:1". `sysfs` is /sys.
+std::set<std::string> rdma_ports(const std::string& interface, const std::string& sysfs);
 
 // UCX_NET_DEVICES for reaching peers from `local_hosts` (empty entries are skipped): their
 // interfaces, and the RDMA ports behind these, "eth0,mlx5_0:1". Empty when nothing is known.

@@ -1,4 +1,4 @@
-#include "fabric/ucx/devices.h"
+#include "fabric/common/devices.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -24,22 +24,6 @@ std::string numeric(const sockaddr* address) {
   return error == 0 ? host : "";
 }
 
-// "mlx5_0:1" for each RDMA device of the interface. Linux:
-// Documentation/ABI/testing/sysfs-class-net, dev_port counts the ports of a device from 0, RDMA
-// from 1.
-std::set<std::string> rdma_ports(const std::string& interface, const std::string& sysfs) {
-  const std::filesystem::path folder = std::filesystem::path(sysfs) / "class/net" / interface;
-  int port = 0;
-  std::ifstream(folder / "dev_port") >> port;
-  std::set<std::string> ports;
-  std::error_code error;
-  for (std::filesystem::directory_iterator at(folder / "device/infiniband", error), end;
-       !error && at != end; at.increment(error)) {
-    ports.insert(fmt::format("{}:{}", at->path().filename().string(), port + 1));
-  }
-  return ports;
-}
-
 }  // namespace
 
 std::string interface_of(const std::string& host) {
@@ -55,6 +39,21 @@ std::string interface_of(const std::string& host) {
 
 bool is_own_address(const std::string& host) {
   return host.starts_with("127.") || !interface_of(host).empty();
+}
+
+// Linux: Documentation/ABI/testing/sysfs-class-net, dev_port counts the ports of a device from 0,
+// RDMA from 1.
+std::set<std::string> rdma_ports(const std::string& interface, const std::string& sysfs) {
+  const std::filesystem::path folder = std::filesystem::path(sysfs) / "class/net" / interface;
+  int port = 0;
+  std::ifstream(folder / "dev_port") >> port;
+  std::set<std::string> ports;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(folder / "device/infiniband", error), end;
+       !error && at != end; at.increment(error)) {
+    ports.insert(fmt::format("{}:{}", at->path().filename().string(), port + 1));
+  }
+  return ports;
 }
 
 std::string net_devices(std::span<const std::string> local_hosts, const std::string& sysfs) {

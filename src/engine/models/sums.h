@@ -1,0 +1,48 @@
+// The sums over a team in a pass, one after another in the order in which they are asked for, which
+// is the same on all ranks: at once, or on a thread of their own while the workers compute.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <span>
+#include <thread>
+
+#include "base/result.h"
+#include "fabric/collectives.h"
+
+namespace hearth::engine {
+
+// Used by one thread at a time. After the first error no more sums are made, and all return.
+class Sums {
+ public:
+  // `team` must outlive it.
+  explicit Sums(fabric::Collectives& team) : team_(team) {}
+  ~Sums();
+
+  // `data` becomes the sum.
+  void make(std::span<float> data);
+  // `data` becomes the sum until wait() for the number that this returns, and is not touched
+  // before.
+  int64_t start(std::span<float> data);
+  void wait(int64_t number);
+
+  // The first error. REQUIRES: nothing that was started has not been waited for.
+  Result<void> status() const { return status_; }
+
+ private:
+  bool made_through(int64_t number);
+  void work();
+
+  fabric::Collectives& team_;
+  Result<void> status_;  // of who makes sums: the thread, as long as some are waiting
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::span<float>> waiting_;  // the first is being made
+  int64_t started_ = 0, made_ = 0;
+  bool closing_ = false;
+  std::thread thread_;  // from the first start() on
+};
+
+}  // namespace hearth::engine
