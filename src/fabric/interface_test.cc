@@ -16,7 +16,9 @@ namespace fs = std::filesystem;
 class InterfaceTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    sysfs_ = fs::path(::testing::TempDir()) / "hearth_interface_test";
+    // Tests may run side by side.
+    const std::string test = ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    sysfs_ = fs::path(::testing::TempDir()) / ("hearth_interface_" + test);
     fs::remove_all(sysfs_);
     folder_ = sysfs_ / "class/net" / interface_of("127.0.0.1");
     fs::create_directories(folder_);

@@ -1,7 +1,7 @@
 // How fast a path between two devices is: some messages to and fro, then a short burst.
 //
-//   HEARTH_TRY(auto server, fabric::LinkProbeServer::listen(""));  // tell a member port() and
-//   token() HEARTH_TRY(auto link, fabric::probe_link("10.0.0.2", port, token, {}));
+//   HEARTH_TRY(auto server, fabric::LinkProbeServer::listen(""));  // tell port() and token()
+//   HEARTH_TRY(auto link, fabric::probe_link("10.0.0.2", port, token, {}));
 //
 // Bytes on the wire: docs/protocols.md, "Link probes". Whoever does not know the server's token
 // gets nothing measured; what a peer sends is never more than echoed or dropped.

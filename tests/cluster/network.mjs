@@ -25,12 +25,11 @@ class BridgedNetwork {
     const number = ++this.#machines;
     const address = `10.99.0.${number + 1}`;
     const cable = `cable${number}`;
-    // The namespace lives as long as the process that holds it.
-    const holder = spawn('unshare', ['--net', 'sh', '-c', 'ip link set lo up; echo up; exec sleep infinity'], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    // The namespaces live as long as the process that holds them. /sys shows the interfaces of the network it was mounted in.
+    const hold = 'mount -t sysfs sysfs /sys; ip link set lo up; echo up; exec sleep infinity';
+    const holder = spawn('unshare', ['--net', '--mount', 'sh', '-c', hold], { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(holder.stdout, 'data');
-    const inside = (...command) => ['nsenter', '--target', String(holder.pid), '--net', '--', ...command];
+    const inside = (...command) => ['nsenter', '--target', String(holder.pid), '--net', '--mount', '--wd', '--', ...command];
     ip('link', 'add', cable, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(holder.pid));
     ip('link', 'set', cable, 'master', 'lan', 'up');
     run(inside('sh', '-c', `ip address add ${address}/24 dev eth0; ip link set eth0 up`));
@@ -50,7 +49,7 @@ class BridgedNetwork {
   /** A cable straight from one machine to another, beside the bridge, with addresses that sort after the bridge's. */
   connect(one, other) {
     ip('link', 'add', 'direct0', 'netns', one.namespace, 'type', 'veth', 'peer', 'name', 'direct0', 'netns', other.namespace);
-    for (const [machine, address] of [[one, '10.200.0.1'], [other, '10.200.0.2']]) {
+    for (const [machine, address] of [[one, '172.20.0.1'], [other, '172.20.0.2']]) {
       run(machine.inside('sh', '-c', `ip address add ${address}/24 dev direct0; ip link set direct0 up`));
     }
   }
