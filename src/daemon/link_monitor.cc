@@ -19,7 +19,8 @@ using cluster::LinkFacts;
 
 constexpr std::chrono::milliseconds kLook(500);
 constexpr std::chrono::seconds kRefresh(30);
-constexpr int kBandwidthEvery = 10;  // rounds; a path that was down is tried again then, too
+constexpr std::chrono::seconds kRetry(2);  // of a device that no path reaches
+constexpr int kBandwidthEvery = 10;        // rounds; a path that was down is tried again then, too
 constexpr int kAskTimeoutMs = 2000;
 constexpr int kProbeTimeoutMs = 1500;
 
@@ -105,6 +106,10 @@ std::vector<LinkFacts> LinkMonitor::links() const {
   return links_;
 }
 
+bool LinkMonitor::Peer::reached() const {
+  return std::ranges::any_of(links, [](const auto& link) { return link.second.up(); });
+}
+
 bool LinkMonitor::stopping() const {
   std::lock_guard lock(mutex_);
   return stopping_;
@@ -133,7 +138,7 @@ void LinkMonitor::look() {
     if (RealClock().now() < peer.next) continue;
     measure(device, peer);
     ++peer.rounds;
-    peer.next = RealClock().now() + kRefresh;
+    peer.next = RealClock().now() + (peer.reached() ? kRefresh : kRetry);
     tell();
   }
   tell();
@@ -155,7 +160,7 @@ void LinkMonitor::tell() {
 void LinkMonitor::measure(const cluster::DeviceView& device, Peer& peer) {
   const auto probe = ask(*cluster_, device.facts.id);
   // The second round's bursts are not disturbed by a start.
-  const bool burst = peer.rounds < 2 || peer.rounds % kBandwidthEvery == 0;
+  const bool burst = peer.rounds < 2 || peer.rounds % kBandwidthEvery == 0 || !peer.reached();
   std::map<std::string, LinkFacts> links;
   for (const std::string& host : hosts_of(device)) {
     const auto known = peer.links.find(host);

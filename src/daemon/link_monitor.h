@@ -41,6 +41,8 @@ class LinkMonitor {
     TimePoint next{};
     int rounds = 0;                                   // of measurements so far
     std::map<std::string, cluster::LinkFacts> links;  // by host
+
+    bool reached() const;  // over any address
   };
 
   void loop();

@@ -10,13 +10,13 @@ import { network } from './network.mjs';
 const question = 'What is the capital of France?';
 const measuredMs = 20_000;
 
-/** The links from one device to another, once all of its addresses are measured: [{ host, bitsPerSecond, ... }]. */
+/** The links from one device to another, once all of its addresses are measured and one is reached: [{ host, bitsPerSecond, ... }]. */
 async function linksOf(observer, from, to) {
   const [source, sink] = [await idOf(from), await idOf(to)];
   return eventually(`${observer.name} sees the links from ${from.name} to ${to.name}`, measuredMs, async () => {
     const { links, nodeStatus } = await observer.state();
     const found = (links[source] ?? []).filter((link) => link.to === sink);
-    return found.length >= nodeStatus[sink].addresses.length && found;
+    return found.length >= nodeStatus[sink].addresses.length && found.some((link) => link.error === null) && found;
   });
 }
 
