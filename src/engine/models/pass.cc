@@ -393,7 +393,10 @@ void Pass::norm_whole(const std::vector<float>& q_norm, const std::vector<float>
     }
   }
   barrier();
-  all_reduce(a.squares, int64_t{2} * rows());
+  if (!slice().alone()) {
+    if (worker() == 0) context_.sums->make_exactly({a.squares, static_cast<size_t>(2 * rows())});
+    barrier();
+  }
   const auto scale = [&](float squares, int heads) {
     return 1 / std::sqrt(squares / static_cast<float>(heads * d) + spec().norm_epsilon);
   };

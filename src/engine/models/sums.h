@@ -8,6 +8,7 @@
 #include <mutex>
 #include <span>
 #include <thread>
+#include <vector>
 
 #include "base/result.h"
 #include "fabric/collectives.h"
@@ -22,16 +23,28 @@ class Sums {
   ~Sums();
 
   // `data` becomes the sum.
-  void make(std::span<float> data);
+  void make(std::span<float> data) { make_one({data, /*exact=*/false}); }
+  // Also where the team rounds what travels: for few numbers that much depends on.
+  void make_exactly(std::span<float> data) { make_one({data, /*exact=*/true}); }
   // `data` becomes the sum until wait() for the number that this returns, and is not touched
   // before.
-  int64_t start(std::span<float> data);
+  int64_t start(std::span<float> data) { return enqueue({data, /*exact=*/false}); }
   void wait(int64_t number);
 
   // The first error. REQUIRES: nothing that was started has not been waited for.
   Result<void> status() const { return status_; }
 
  private:
+  struct Sum {
+    std::span<float> data;
+    bool exact = false;
+  };
+
+  void make_one(const Sum& sum);
+  int64_t enqueue(const Sum& sum);
+  void add(const Sum& sum);
+  // In the order of ranks.
+  Result<void> add_exactly(std::span<float> data);
   bool made_through(int64_t number);
   void work();
 
@@ -39,7 +52,8 @@ class Sums {
   Result<void> status_;  // of who makes sums: the thread, as long as some are waiting
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<std::span<float>> waiting_;  // the first is being made
+  std::deque<Sum> waiting_;   // the first is being made
+  std::vector<float> parts_;  // [ranks, numbers] of an exact sum
   int64_t started_ = 0, made_ = 0;
   bool closing_ = false;
   std::thread thread_;  // from the first start() on

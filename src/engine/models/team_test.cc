@@ -168,12 +168,13 @@ class LoneSums final : public fabric::Collectives {
     threads.insert(std::this_thread::get_id());
     return {};
   }
-  Result<void> all_gather(std::span<const std::byte>,
+  Result<void> all_gather(std::span<const std::byte> own,
                           std::span<const std::span<std::byte>>) override {
+    gathers.push_back(own.size());
     return {};
   }
 
-  std::vector<size_t> counts;
+  std::vector<size_t> counts, gathers;
   std::set<std::thread::id> threads;
 };
 
@@ -199,6 +200,17 @@ TEST(TeamSums, OfManyRowsAreMadeHalfByHalfWhileTheOtherComputes) {
   }
   EXPECT_EQ(team.counts, wanted);
   EXPECT_EQ(team.threads.size(), 2u) << "a thread besides the worker's";
+}
+
+TEST(TeamSums, OfSquaresOfAllHeadsAreNotRounded) {
+  const auto model = load("models/minimax_m2", slice_options(0, {1, 1}));
+  LoneSums team;
+  ASSERT_TRUE(model->join(team).ok());
+  const std::vector<int32_t> tokens(5, 1);
+  const std::vector<SequenceRows> sequences = {{.slot = 0, .position = 0, .rows = 5}};
+  ASSERT_TRUE(model->forward({.sequences = sequences, .tokens = tokens}, {}, {}, {}).ok());
+  const size_t of_queries_and_keys = 2 * sizeof(float);
+  EXPECT_EQ(team.gathers, std::vector<size_t>(model->spec().layers, 5 * of_queries_and_keys));
 }
 
 TEST(SliceLoad, TakesAboutItsShareOfTheMemory) {
