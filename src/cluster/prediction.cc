@@ -9,8 +9,8 @@
 namespace hearth::cluster {
 namespace {
 
-// What models reach of the rates that are measured in loops without anything else:
-// docs/performance.md.
+// What models reach of the rates that are measured in loops without anything else: about, by the
+// tables of docs/performance.md.
 constexpr double kReadReached = 0.85;
 constexpr double kMultiplyReached = 0.5;
 constexpr double kTokenBytes = 64;  // of a message that carries tokens or a step
