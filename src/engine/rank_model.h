@@ -92,7 +92,8 @@ class RankModel {
   virtual int sequences_max() const = 0;
 
   // The ranks that hold the other slices of this shard's layers, which must outlive every call of
-  // forward(). In place of a team whose calls have failed, another one. kInvalidArgument when their number or this rank's place is not the shard's.
+  // forward(). Another team takes the place of one that failed. kInvalidArgument when their number
+  // or this rank's place is not the shard's.
   virtual Result<void> join(fabric::Collectives& team) = 0;
 
   // Runs the shard's layers. The ranks of a team do so together, with the same arguments: hidden
