@@ -31,7 +31,7 @@ void keep_to_a_core(int rank, int ranks) {
   ::sched_setaffinity(0, sizeof cores, &cores);
 }
 
-int be_a_rank(std::unique_ptr<Rendezvous> door, GroupOptions options, int effort) {
+int be_a_rank(std::unique_ptr<Rendezvous> door, const GroupOptions& options, int effort) {
   keep_to_a_core(options.rank, static_cast<int>(options.addresses.size()));
   auto group = Group::join(std::move(door), options);
   if (!group.ok()) return fail(group.error());
