@@ -61,7 +61,9 @@ Interface interface_with(const std::string& host, const std::string& sysfs) {
   return interface;
 }
 
-bool is_own_host(const std::string& host) { return is_own_address(host); }
+bool is_own_host(const std::string& host) {
+  return host.starts_with("127.") || !interface_of(host).empty();
+}
 
 std::string all_rdma_ports(const std::string& sysfs) {
   std::set<std::string> ports;

@@ -37,10 +37,6 @@ std::string interface_of(const std::string& host) {
   return name;
 }
 
-bool is_own_address(const std::string& host) {
-  return host.starts_with("127.") || !interface_of(host).empty();
-}
-
 // Linux: Documentation/ABI/testing/sysfs-class-net, dev_port counts the ports of a device from 0,
 // RDMA from 1.
 std::set<std::string> rdma_ports(const std::string& interface, const std::string& sysfs) {

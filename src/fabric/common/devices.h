@@ -12,9 +12,6 @@ namespace hearth::fabric {
 // The interface that has the numeric address `host`, empty when none has.
 std::string interface_of(const std::string& host);
 
-// Whether `host` is an address of this machine, in this network namespace.
-bool is_own_address(const std::string& host);
-
 // The RDMA ports behind an interface: "mlx5_0:1". `sysfs` is /sys.
 std::set<std::string> rdma_ports(const std::string& interface, const std::string& sysfs);
 

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "fabric/interface.h"
+
 namespace hearth::fabric {
 namespace {
 
@@ -13,10 +15,10 @@ const std::string kLoopback = interface_of("127.0.0.1");
 
 TEST(Devices, KnowsItsOwnAddresses) {
   EXPECT_FALSE(kLoopback.empty());
-  EXPECT_TRUE(is_own_address("127.0.0.1"));
-  EXPECT_TRUE(is_own_address("127.0.0.2"));
-  EXPECT_FALSE(is_own_address("192.0.2.77"));  // TEST-NET-1, RFC 5737: nobody's address
-  EXPECT_FALSE(is_own_address(""));
+  EXPECT_TRUE(is_own_host("127.0.0.1"));
+  EXPECT_TRUE(is_own_host("127.0.0.2"));
+  EXPECT_FALSE(is_own_host("192.0.2.77"));  // TEST-NET-1, RFC 5737: nobody's address
+  EXPECT_FALSE(is_own_host(""));
 }
 
 TEST(Devices, AreTheInterfacesOverWhichRanksMet) {

@@ -19,6 +19,7 @@
 #include "fabric/common/devices.h"
 #include "fabric/common/inbox.h"
 #include "fabric/common/patience.h"
+#include "fabric/interface.h"
 #include "fabric/rendezvous/socket.h"
 #include "fabric/ucx/library.h"
 #include "fabric/ucx/peer.h"
@@ -167,7 +168,7 @@ Result<void> UcxTransport::connect(int rank, std::span<const std::string> addres
     peers_[peer].recv_seal = seal_of(token, peer, rank_);
     if (peer == rank_) continue;
     const Addresses reachable = Addresses::decode(addresses[peer]);
-    const bool near = is_own_address(hosts[peer]);
+    const bool near = is_own_host(hosts[peer]);
     if (!near && reach_ == UcxReach::kSameHost) {
       return Error(Code::kUnavailable,
                    fmt::format("rank {} at {} shares no memory with this host", peer, hosts[peer]));
