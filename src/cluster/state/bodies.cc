@@ -89,6 +89,18 @@ class Fields {
     return *value;
   }
 
+  std::vector<std::string> texts(const char* name, size_t size_max) {
+    std::vector<std::string> texts;
+    for (const json& text : list(name, size_max)) {
+      if (!text.is_string() || text.get_ref<const std::string&>().size() > kTextBytesMax) {
+        good_ = false;
+        return {};
+      }
+      texts.push_back(text);
+    }
+    return texts;
+  }
+
   bool good() const { return good_; }
 
  private:
@@ -312,23 +324,13 @@ Result<DeviceFacts> decode_facts(const DeviceId& id, const std::string& body) {
   facts.memory_total_bytes = fields.number("memory_total_bytes", kBytesMax);
   facts.memory_available_bytes = fields.number("memory_available_bytes", kBytesMax);
   facts.joined_unix_ms = fields.number("joined_unix_ms", kTimeMax);
-  for (const json& address : fields.list("addresses", kAddressesPerDeviceMax)) {
-    if (!address.is_string() || address.get_ref<const std::string&>().size() > kTextBytesMax) {
-      return corrupt("device", id.str());
-    }
-    facts.addresses.push_back(address);
-  }
+  facts.addresses = fields.texts("addresses", kAddressesPerDeviceMax);
   for (const json& model : fields.list("models", limits::kModelsPerDeviceMax)) {
     if (!model_from_json(model, facts.models.emplace_back())) return corrupt("device", id.str());
   }
   facts.memory_bytes_per_second = fields.number("memory_bytes_per_second", kRateMax);
   facts.multiply_adds_per_second = fields.number("multiply_adds_per_second", kRateMax);
-  for (const json& transport : fields.list("transports", kTransportsMax)) {
-    if (!transport.is_string() || transport.get_ref<const std::string&>().size() > kTextBytesMax) {
-      return corrupt("device", id.str());
-    }
-    facts.transports.push_back(transport);
-  }
+  facts.transports = fields.texts("transports", kTransportsMax);
   for (const json& link : fields.list("links", kLinksPerDeviceMax)) {
     if (!link_from_json(link, facts.links.emplace_back())) return corrupt("device", id.str());
   }
