@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <map>
 
 #include "fabric/group_testing.h"
@@ -39,23 +40,30 @@ std::vector<int> all_of(const Group& group) {
   return ranks;
 }
 
+// Sums of all sizes of number(rank, i), to the bit.
+void expect_sums(Collectives& team, const std::function<float(size_t)>& expected) {
+  for (const size_t count : kSizes) {
+    std::vector<float> data(count);
+    for (size_t i = 0; i < count; ++i) data[i] = number(team.rank(), i);
+    const auto done = team.all_reduce(data);
+    ASSERT_TRUE(done.ok()) << done.error().message();
+    for (size_t i = 0; i < count; ++i) {
+      ASSERT_EQ(data[i], expected(i)) << i << " of " << count << " over " << team.size();
+    }
+  }
+}
+
 TEST_P(CollectivesTest, SumsAreMadeInTheOrderOfRanks) {
   for (int size = 2; size <= 5; ++size) {
     Joined joined = join_all(GetParam(), size);
     on_every_rank(&joined, [&](Group& group) {
       auto team = Collectives::create(group, all_of(group));
       ASSERT_TRUE(team.ok()) << team.error().message();
-      for (const size_t count : kSizes) {
-        std::vector<float> data(count);
-        for (size_t i = 0; i < count; ++i) data[i] = number(group.rank(), i);
-        const auto done = (*team)->all_reduce(data);
-        ASSERT_TRUE(done.ok()) << done.error().message();
-        for (size_t i = 0; i < count; ++i) {
-          float sum = number(0, i);
-          for (int rank = 1; rank < size; ++rank) sum += number(rank, i);
-          ASSERT_EQ(data[i], sum) << i << " of " << count << " over " << size;
-        }
-      }
+      expect_sums(**team, [&](size_t i) {
+        float sum = number(0, i);
+        for (int rank = 1; rank < size; ++rank) sum += number(rank, i);
+        return sum;
+      });
     });
   }
 }
@@ -100,10 +108,12 @@ float error_max(WirePrecision wire, float value, float largest) {
   return wire == WirePrecision::kBf16 ? std::fabs(value) / 256 : largest / 254 * 1.0001F;
 }
 
+// What ranks add where it is rounded: blocks of 32 of different magnitudes.
+float value(int rank, size_t i) {
+  return std::sin(static_cast<float>(i * 17 + rank * 5)) * static_cast<float>(1 << i / 32 % 8);
+}
+
 TEST_P(CollectivesTest, RoundedNumbersErrWithinBoundsAndAlikeOnAllRanks) {
-  const auto value = [](int rank, size_t i) {
-    return std::sin(static_cast<float>(i * 17 + rank * 5)) * static_cast<float>(1 << i / 32 % 8);
-  };
   for (const WirePrecision wire : {WirePrecision::kBf16, WirePrecision::kQ8}) {
     for (int size = 2; size <= 4; ++size) {
       Joined joined = join_all(GetParam(), size);
@@ -284,22 +294,16 @@ TEST_P(CollectivesTest, HostsAddTheirPartsFirst) {
       Spread spread(group, host_of);
       auto team = Collectives::create(spread, all_of(spread));
       ASSERT_TRUE(team.ok()) << team.error().message();
-      for (const size_t count : kSizes) {
-        std::vector<float> data(count);
-        for (size_t i = 0; i < count; ++i) data[i] = number(group.rank(), i);
-        const auto done = (*team)->all_reduce(data);
-        ASSERT_TRUE(done.ok()) << done.error().message();
-        for (size_t i = 0; i < count; ++i) {
-          std::map<int, float> hosts;  // in the order of their first ranks
-          for (int rank = 0; rank < size; ++rank) {
-            const auto [host, first] = hosts.try_emplace(host_of[rank], number(rank, i));
-            if (!first) host->second += number(rank, i);
-          }
-          float sum = hosts[0];
-          for (int host = 1; hosts.contains(host); ++host) sum += hosts[host];
-          ASSERT_EQ(data[i], sum) << i << " of " << count << " over " << size;
+      expect_sums(**team, [&](size_t i) {
+        std::map<int, float> hosts;  // in the order of their first ranks
+        for (int rank = 0; rank < size; ++rank) {
+          const auto [host, first] = hosts.try_emplace(host_of[rank], number(rank, i));
+          if (!first) host->second += number(rank, i);
         }
-      }
+        float sum = hosts[0];
+        for (int host = 1; hosts.contains(host); ++host) sum += hosts[host];
+        return sum;
+      });
       // Only the first rank of each host sends numbers.
       const bool first =
           std::find(host_of.begin(), host_of.end(), host_of[group.rank()]) - host_of.begin() ==
@@ -310,9 +314,6 @@ TEST_P(CollectivesTest, HostsAddTheirPartsFirst) {
 }
 
 TEST_P(CollectivesTest, RoundedSumsOfHostsAreAlikeOnAllRanks) {
-  const auto value = [](int rank, size_t i) {
-    return std::sin(static_cast<float>(i * 17 + rank * 5)) * static_cast<float>(1 << i / 32 % 8);
-  };
   for (const WirePrecision wire : {WirePrecision::kBf16, WirePrecision::kQ8}) {
     Joined joined = join_all(GetParam(), 4);
     for (const size_t count : {33, 100'000}) {
