@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/limits.h"
@@ -68,6 +69,8 @@ class GroupImpl final : public Group {
   bool shares_memory(int rank) const override {
     return rank != rank_ && transport_->shares_memory(rank);
   }
+
+  std::string carrier(int rank) const override { return transport_->carrier(rank); }
 
   Result<void> send(int to, Tag tag, std::span<const std::byte> data) override {
     HEARTH_RETURN_IF_ERROR(check(to, tag));
@@ -309,6 +312,19 @@ Result<std::unique_ptr<Group>> Group::join(std::unique_ptr<Rendezvous> rendezvou
         std::make_unique<GroupImpl>(0, 1, "rank 0", nullptr, std::make_unique<LoneBond>()));
   }
   return Joining(static_cast<const Listener&>(*rendezvous), options).run();
+}
+
+std::string carriers(const Group& group) {
+  std::string text;
+  std::set<std::string> distinct = {"none"};
+  for (int rank = 0; rank < group.size(); ++rank) {
+    if (rank == group.rank()) continue;
+    const std::string carrier = group.carrier(rank);
+    distinct.erase("none");
+    distinct.insert(carrier);
+    text += fmt::format("{}{} to rank {}", text.empty() ? "" : "; ", carrier, rank);
+  }
+  return distinct.size() == 1 ? *distinct.begin() : text;
 }
 
 std::vector<std::unique_ptr<Group>> in_memory_groups(int size) {

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <thread>
 
 #include "base/limits.h"
@@ -47,6 +48,20 @@ TEST_P(GroupOver, KnowsItself) {
     EXPECT_EQ(joined.groups[rank]->size(), 3);
     EXPECT_EQ(joined.groups[rank]->transport(), GetParam().transport);
     EXPECT_TRUE(joined.groups[rank]->status().ok());
+  }
+}
+
+TEST_P(GroupOver, SaysWhatCarriesItsMessages) {
+  const std::map<std::string, std::string> pattern_of = {{"tcp", "tcp/lo.*"},
+                                                         {"ucx", R"(ucx: shared memory \(\w+.*\))"},
+                                                         {"ucx_over_tcp", "ucx: tcp/lo"},
+                                                         {"shm", R"(ucx: shared memory \(\w+.*\))"},
+                                                         {"memory", "memory"}};
+  Joined joined = join(3);
+  for (const auto& group : joined.groups) {
+    const int other = (group->rank() + 1) % 3;
+    EXPECT_THAT(group->carrier(other), ::testing::MatchesRegex(pattern_of.at(GetParam().name)));
+    EXPECT_EQ(carriers(*group), group->carrier(other));
   }
 }
 

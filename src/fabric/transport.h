@@ -84,6 +84,10 @@ class Transport {
   // Whether messages to `peer`, another rank, go through memory that both their processes see.
   virtual bool shares_memory(int /*peer*/) const { return false; }
 
+  // What carries messages to `peer`, another rank, once connected, for people: "tcp/eth0",
+  // "ucx: tcp/eth0", "ucx: rc_mlx5/mlx5_0:1" (in UCX's own words), "ucx: shared memory (posix)".
+  virtual std::string carrier(int peer) const = 0;
+
   // Makes every waiting and later call return `kUnavailable` with this message, soon (< 100 ms).
   // The first reason stays. Thread-safe.
   virtual void abort(const std::string& reason) = 0;

@@ -62,6 +62,7 @@ class MemoryTransport final : public Transport {
   Result<size_t> recv(int peer, Tag tag, Destination into) override {
     return hub_->recv(rank_, peer, tag, into);
   }
+  std::string carrier(int) const override { return "memory"; }
   void abort(const std::string& reason) override {
     hub_->fail(Error(Code::kUnavailable, reason), std::chrono::milliseconds(0));
   }

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/limits.h"
+#include "fabric/common/devices.h"
 #include "fabric/rendezvous/meet.h"
 
 namespace hearth::fabric {
@@ -150,6 +151,10 @@ Result<size_t> TcpTransport::recv(int from, Tag tag, Destination into) {
     }
     if (wait(-1)) advance_all();
   }
+}
+
+std::string TcpTransport::carrier(int peer) const {
+  return fmt::format("tcp/{}", interface_of(local_host(peers_[peer].socket)));
 }
 
 void TcpTransport::abort(const std::string& reason) {

@@ -29,6 +29,7 @@ class TcpTransport final : public Transport {
                        int timeout_ms) override;
   Result<void> send(int peer, Tag tag, std::span<const std::byte> data) override;
   Result<size_t> recv(int peer, Tag tag, Destination into) override;
+  std::string carrier(int peer) const override;
   void abort(const std::string& reason) override;
 
  private:

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <list>
 #include <mutex>
@@ -18,6 +20,7 @@
 #include "base/limits.h"
 #include "fabric/common/devices.h"
 #include "fabric/common/inbox.h"
+#include "fabric/common/lanes.h"
 #include "fabric/common/patience.h"
 #include "fabric/interface.h"
 #include "fabric/rendezvous/socket.h"
@@ -70,6 +73,7 @@ class UcxTransport final : public Transport {
   Result<void> send(int to, Tag tag, std::span<const std::byte> data) override;
   Result<size_t> recv(int from, Tag tag, Destination into) override;
   bool shares_memory(int peer) const override { return peers_[peer].shares_memory; }
+  std::string carrier(int peer) const override { return peers_[peer].carrier; }
   void abort(const std::string& reason) override;
 
  private:
@@ -89,6 +93,10 @@ class UcxTransport final : public Transport {
 
   Result<void> listen(MessageId id, ucp_am_recv_callback_t callback);
   Result<void> open(int rank, const std::string& address);
+  // Two greetings with every peer.
+  Result<void> greet(Clock::time_point deadline);
+  // What UCX says of its lanes, as text: only later versions than Debian 12's tell it otherwise.
+  std::string info(ucp_ep_h endpoint) const;
   Result<void> transmit(int to, MessageId id, Tag tag, std::span<const std::byte> data);
 
   Position find(Peer* peer, Tag tag) const;
@@ -176,6 +184,14 @@ Result<void> UcxTransport::connect(int rank, std::span<const std::string> addres
     peers_[peer].shares_memory = near && worker_->shares_memory();
     HEARTH_RETURN_IF_ERROR(open(peer, near ? reachable.near : reachable.far));
   }
+  HEARTH_RETURN_IF_ERROR(greet(deadline));
+  for (Peer& peer : peers_) {
+    if (peer.endpoint != nullptr) peer.carrier = carrier_of(info(peer.endpoint));
+  }
+  return {};
+}
+
+Result<void> UcxTransport::greet(Clock::time_point deadline) {
   // Connections of UCX come to be while both sides drive it. The second hello says that the first
   // has left, so that nobody stops driving while another still needs it.
   for (const Tag round : {1, 2}) {
@@ -191,6 +207,18 @@ Result<void> UcxTransport::connect(int rank, std::span<const std::string> addres
     }
   }
   return {};
+}
+
+std::string UcxTransport::info(ucp_ep_h endpoint) const {
+  char* text = nullptr;
+  size_t bytes = 0;
+  FILE* stream = ::open_memstream(&text, &bytes);
+  if (stream == nullptr) return {};
+  ucx_.ucp_ep_print_info(endpoint, stream);
+  ::fclose(stream);
+  std::string info(text, bytes);
+  ::free(text);
+  return info;
 }
 
 Result<void> UcxTransport::open(int rank, const std::string& address) {

@@ -91,7 +91,7 @@ export interface Runner {
   RunnerStarting?: object;
   RunnerLoading?: { layersLoaded: number; totalLayers: number };
   RunnerConnecting?: object;
-  RunnerReady?: object;
+  RunnerReady?: { carriedBy: string };
   RunnerFailed?: { errorMessage: string };
 }
 
