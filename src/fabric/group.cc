@@ -256,23 +256,22 @@ class Joining {
     const bool any = options_.transport == "auto";
     std::vector<Offer> offers;
     for (const std::string& name : any ? transport_names() : std::vector{options_.transport}) {
-      const auto offer = make_offer(name);
-      if (offer.ok()) {
-        offers.push_back(*offer);
-      } else if (!any) {
-        return offer.error();
-      } else {
-        log::debug("transport {} is not usable here: {}", name, offer.error().message());
+      auto transport = make_transport(name, listener_.host());
+      if (!transport.ok()) {
+        if (!any) return transport.error();
+        log::debug("there is no transport {} here: {}", name, transport.error().message());
+        continue;
       }
+      auto address = (*transport)->local_address(local_hosts_, hosts_);
+      if (!address.ok()) {
+        if (!any) return address.error();
+        log::warn("ranks do without the transport {}: {}", name, address.error().message());
+        continue;
+      }
+      offers.push_back({name, std::move(*address)});
+      candidates_[name] = std::move(*transport);
     }
     return offers;
-  }
-
-  Result<Offer> make_offer(const std::string& name) {
-    HEARTH_TRY(auto transport, make_transport(name, listener_.host()));
-    HEARTH_TRY(std::string address, transport->local_address(local_hosts_));
-    candidates_[name] = std::move(transport);
-    return Offer{name, std::move(address)};
   }
 
   // The first of rank 0's offers that every rank has: the same on every rank.

@@ -61,8 +61,10 @@ class Transport {
   // Opaque bytes (<= 4 KiB) that tell a peer how to reach this rank over this transport; exchanged
   // by Group over its rendezvous connections before `connect`. `local_hosts[i]` is the address of
   // this machine at which it met rank i (own entry empty): the way to rank i is known to lead
-  // through that interface.
-  virtual Result<std::string> local_address(std::span<const std::string> local_hosts) = 0;
+  // through that interface. `hosts` as for connect(). kUnavailable when this transport does not
+  // reach all of them from here.
+  virtual Result<std::string> local_address(std::span<const std::string> local_hosts,
+                                            std::span<const std::string> hosts) = 0;
 
   // Connects to every other rank. `addresses[i]` is rank i's local_address(), `hosts[i]` the host
   // at which rank i answered the rendezvous. Blocks until all are connected; kUnavailable names the

@@ -31,6 +31,18 @@ std::string resource_of(const std::string& line) {
 
 }  // namespace
 
+std::set<std::string> devices_of(std::string_view context_info) {
+  std::set<std::string> devices;
+  std::istringstream lines{std::string(context_info)};
+  // "resource 1  :  md 1  dev 1  flags -- tcp/lo"
+  for (std::string line; std::getline(lines, line);) {
+    const size_t slash = line.rfind('/');
+    if (line.find("resource ") == std::string::npos || slash == std::string::npos) continue;
+    devices.insert(line.substr(slash + 1));
+  }
+  return devices;
+}
+
 std::string carrier_of(std::string_view endpoint_info) {
   std::set<std::string> resources;
   std::istringstream lines{std::string(endpoint_info)};

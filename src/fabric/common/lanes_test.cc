@@ -34,5 +34,13 @@ TEST(Lanes, ThatNobodyNamesAreJustUcx) {
   EXPECT_EQ(carrier_of("lane[0]: am\nnothing / of the kind\n"), "ucx");
 }
 
+TEST(Lanes, DevicesAreThoseOfAllResources) {
+  EXPECT_EQ(devices_of("#     component 1  :  tcp\n#            md 1  :  component 1  tcp \n#\n"
+                       "#      resource 0  :  md 0  dev 0  flags -- self/memory0\n"
+                       "#      resource 2  :  md 1  dev 2  flags -- tcp/eth0\n"
+                       "#      resource 3  :  md 4  dev 3  flags -- rc_mlx5/mlx5_0:1\n"),
+            (std::set<std::string>{"memory0", "eth0", "mlx5_0:1"}));
+}
+
 }  // namespace
 }  // namespace hearth::fabric

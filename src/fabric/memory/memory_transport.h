@@ -51,7 +51,10 @@ class MemoryTransport final : public Transport {
 
   std::string_view name() const override { return "memory"; }
   // The hub connects from the beginning.
-  Result<std::string> local_address(std::span<const std::string>) override { return std::string(); }
+  Result<std::string> local_address(std::span<const std::string>,
+                                    std::span<const std::string>) override {
+    return std::string();
+  }
   Result<void> connect(int, std::span<const std::string>, std::span<const std::string>,
                        const std::string&, int) override {
     return {};

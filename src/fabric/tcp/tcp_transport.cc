@@ -57,7 +57,8 @@ TcpTransport::~TcpTransport() {
   }
 }
 
-Result<std::string> TcpTransport::local_address(std::span<const std::string>) {
+Result<std::string> TcpTransport::local_address(std::span<const std::string>,
+                                                std::span<const std::string>) {
   HEARTH_TRY(listener_, listen_at(listen_host_));
   return std::to_string(local_port(listener_));
 }

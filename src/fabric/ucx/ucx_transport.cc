@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <list>
 #include <mutex>
@@ -66,7 +64,8 @@ class UcxTransport final : public Transport {
   ~UcxTransport() override;
 
   std::string_view name() const override { return reach_ == UcxReach::kSameHost ? "shm" : "ucx"; }
-  Result<std::string> local_address(std::span<const std::string> local_hosts) override;
+  Result<std::string> local_address(std::span<const std::string> local_hosts,
+                                    std::span<const std::string> hosts) override;
   Result<void> connect(int rank, std::span<const std::string> addresses,
                        std::span<const std::string> hosts, const std::string& token,
                        int timeout_ms) override;
@@ -95,8 +94,6 @@ class UcxTransport final : public Transport {
   Result<void> open(int rank, const std::string& address);
   // Two greetings with every peer.
   Result<void> greet(Clock::time_point deadline);
-  // What UCX says of its lanes, as text: only later versions than Debian 12's tell it otherwise.
-  std::string info(ucp_ep_h endpoint) const;
   Result<void> transmit(int to, MessageId id, Tag tag, std::span<const std::byte> data);
 
   Position find(Peer* peer, Tag tag) const;
@@ -141,8 +138,13 @@ UcxTransport::~UcxTransport() {
   worker_.reset();  // before the memory that it may still write to
 }
 
-Result<std::string> UcxTransport::local_address(std::span<const std::string> local_hosts) {
+Result<std::string> UcxTransport::local_address(std::span<const std::string> local_hosts,
+                                                std::span<const std::string> hosts) {
   HEARTH_TRY(worker_, UcxWorker::make(ucx_, reach_, local_hosts));
+  for (size_t peer = 0; peer < hosts.size() && reach_ == UcxReach::kAnywhere; ++peer) {
+    if (is_own_host(hosts[peer])) continue;  // shared memory does
+    HEARTH_RETURN_IF_ERROR(worker_->check_way_from(local_hosts[peer]));
+  }
   HEARTH_RETURN_IF_ERROR(listen(kHelloId, on_hello));
   HEARTH_RETURN_IF_ERROR(listen(kDataId, on_message));
   // Shared memory only for peers at this machine's own addresses: between network namespaces it
@@ -186,7 +188,8 @@ Result<void> UcxTransport::connect(int rank, std::span<const std::string> addres
   }
   HEARTH_RETURN_IF_ERROR(greet(deadline));
   for (Peer& peer : peers_) {
-    if (peer.endpoint != nullptr) peer.carrier = carrier_of(info(peer.endpoint));
+    if (peer.endpoint != nullptr)
+      peer.carrier = carrier_of(printed(ucx_.ucp_ep_print_info, peer.endpoint));
   }
   return {};
 }
@@ -207,18 +210,6 @@ Result<void> UcxTransport::greet(Clock::time_point deadline) {
     }
   }
   return {};
-}
-
-std::string UcxTransport::info(ucp_ep_h endpoint) const {
-  char* text = nullptr;
-  size_t bytes = 0;
-  FILE* stream = ::open_memstream(&text, &bytes);
-  if (stream == nullptr) return {};
-  ucx_.ucp_ep_print_info(endpoint, stream);
-  ::fclose(stream);
-  std::string info(text, bytes);
-  ::free(text);
-  return info;
 }
 
 Result<void> UcxTransport::open(int rank, const std::string& address) {

@@ -3,14 +3,17 @@
 #include <fmt/format.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <set>
 #include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "fabric/common/devices.h"
+#include "fabric/common/lanes.h"
 
 namespace hearth::fabric {
 namespace {
@@ -100,6 +103,18 @@ Result<std::string> UcxWorker::address(unsigned flags) const {
   std::string copy(reinterpret_cast<const char*>(attributes.address), attributes.address_length);
   ucx_.ucp_worker_release_address(worker_, attributes.address);
   return copy;
+}
+
+Result<void> UcxWorker::check_way_from(const std::string& local_host) const {
+  const std::set<std::string> wanted = net_devices_of(local_host);
+  if (wanted.empty() || std::getenv("UCX_NET_DEVICES") != nullptr) return {};
+  const std::set<std::string> there = devices_of(printed(ucx_.ucp_context_print_info, context_));
+  const auto is_there = [&](const std::string& device) { return there.contains(device); };
+  if (std::ranges::any_of(wanted, is_there)) return {};
+  return Error(Code::kUnavailable,
+               fmt::format("UCX has no device for {} ({}): UCX_TLS leaves networks out, or "
+                           "/sys/class/net is that of another network namespace",
+                           interface_of(local_host), local_host));
 }
 
 void UcxWorker::sleep(const Alarm& alarm, int timeout_ms) const {
