@@ -405,7 +405,8 @@ void UcxTransport::pull_all() {
   if (at_senders_ == 0) return;
   for (Peer& peer : peers_) {
     for (Arrival& arrival : peer.arrivals) {
-      if (arrival.descriptor == nullptr || peer.full()) continue;
+      if (peer.full()) break;
+      if (arrival.descriptor == nullptr) continue;
       Result<Message> message = Message::of_size(arrival.bytes);
       if (!message.ok()) continue;  // it waits where it is
       arrival.message = std::move(*message);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <set>
 #include <string_view>
@@ -119,8 +120,10 @@ Result<void> UcxWorker::check_way_from(const std::string& local_host) const {
 
 void UcxWorker::sleep(const Alarm& alarm, int timeout_ms) const {
   if (ucx_.ucp_worker_arm(worker_) != UCS_OK) {
-    // Something has arrived since, or waits for room that nothing will announce.
-    std::this_thread::yield();
+    // Something has arrived since, or waits for room that nothing will announce. Where threads
+    // compute, one that yields gets its turn after a whole slice of theirs, one that sleeps at
+    // once.
+    if (!progress()) std::this_thread::sleep_for(std::chrono::microseconds(20));
     return;
   }
   std::array<pollfd, 2> fds = {pollfd{.fd = event_fd_, .events = POLLIN},
