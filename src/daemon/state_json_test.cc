@@ -171,7 +171,7 @@ TEST(StateJson, TellsOfLinksAndWhatCarriesThem) {
                             {"rdmaPorts", ""},
                             {"latencyUs", 21.5},
                             {"bitsPerSecond", 940'000'000},
-                            {"carriedBy", "ucx: tcp eth0"},
+                            {"carriedBy", "ucx: tcp/eth0"},
                             {"error", nullptr},
                             {"chosen", true}}));
   EXPECT_EQ(links[0]["error"], "no route to host");

@@ -91,7 +91,7 @@ export interface Runner {
   RunnerStarting?: object;
   RunnerLoading?: { layersLoaded: number; totalLayers: number };
   RunnerConnecting?: object;
-  RunnerReady?: { carriedBy: string };
+  RunnerReady?: object;
   RunnerFailed?: { errorMessage: string };
 }
 
