@@ -10,13 +10,6 @@ namespace {
 using cluster::RunnerStatus;
 using cluster::RunnerView;
 
-std::string device_name(const cluster::ClusterView& view, const DeviceId& id) {
-  const auto device = view.devices.find(id);
-  return device == view.devices.end() || device->second.facts.name.empty()
-             ? id.brief()
-             : device->second.facts.name;
-}
-
 std::string loading_message(const std::vector<const RunnerView*>& runners) {
   int loaded = 0;
   int total = 0;
@@ -68,7 +61,7 @@ InstanceSummary summarize(const cluster::ClusterView& view, const cluster::Insta
   const auto failed = std::ranges::find_if(summary.runners, has(RunnerStatus::kFailed));
   if (failed != summary.runners.end()) {
     summary.status = InstanceStatus::kFailed;
-    summary.message = fmt::format("{}: {}", device_name(view, (*failed)->device), (*failed)->error);
+    summary.message = fmt::format("{}: {}", view.name_of((*failed)->device), (*failed)->error);
   } else if (std::ranges::all_of(summary.runners, has(RunnerStatus::kReady))) {
     summary.status = InstanceStatus::kReady;
     summary.message.clear();
