@@ -8,6 +8,7 @@ import type {
   Model,
   ModelList,
   Preview,
+  Sharding,
 } from './types';
 
 async function request(path: string, init: RequestInit = {}): Promise<Response> {
@@ -38,13 +39,13 @@ export async function fetchModels(): Promise<Model[]> {
   return (await getJson<ModelList>('/v1/models')).data;
 }
 
-export async function fetchPreviews(modelId: string, signal?: AbortSignal): Promise<Preview[]> {
-  const query = new URLSearchParams({ model_id: modelId, sharding: 'Pipeline' });
+export async function fetchPreviews(modelId: string, sharding: Sharding, signal?: AbortSignal): Promise<Preview[]> {
+  const query = new URLSearchParams({ model_id: modelId, sharding });
   return (await getJson<{ previews: Preview[] }>(`/instance/previews?${query}`, signal)).previews;
 }
 
-export async function placeInstance(modelId: string, minNodes: number): Promise<CommandAnswer> {
-  const body = { model_id: modelId, min_nodes: minNodes, sharding: 'Pipeline' };
+export async function placeInstance(modelId: string, minNodes: number, sharding: Sharding): Promise<CommandAnswer> {
+  const body = { model_id: modelId, min_nodes: minNodes, sharding };
   return (await post('/place_instance', body)).json() as Promise<CommandAnswer>;
 }
 

@@ -1,5 +1,12 @@
-import type { Preview } from '../api/types';
-import { shardsOf, type ShardView } from './instances';
+import type { Preview, Sharding } from '../api/types';
+import { predictionOf, shardsOf, type Prediction, type ShardView } from './instances';
+
+/** The ways to cut a model over several devices, and what they mean. */
+export const shardings: { value: Sharding; meaning: string }[] = [
+  { value: 'Auto', meaning: 'What is predicted to be the fastest over the links between the devices.' },
+  { value: 'Pipeline', meaning: 'Each device holds some of the layers; little is sent, and slow links will do.' },
+  { value: 'Tensor', meaning: 'Each device holds a part of every layer and all work at once; wants fast links.' },
+];
 
 /** One number of devices that can be asked for, and what would come of it. */
 export interface Option {
@@ -7,6 +14,7 @@ export interface Option {
   shards: ShardView[];
   /** Bytes each device would use more. */
   memory: Record<string, number>;
+  prediction: Prediction | null;
   error: string;
 }
 
@@ -16,6 +24,7 @@ export function optionsOf(previews: Preview[]): Option[] {
       devices: preview.min_nodes,
       shards: preview.instance ? shardsOf(preview.instance, {}) : [],
       memory: preview.memory_delta_by_node ?? {},
+      prediction: predictionOf(preview.instance?.plan ?? null),
       error: preview.instance ? '' : (preview.error ?? 'No plan fits.'),
     }))
     .sort((a, b) => a.devices - b.devices);

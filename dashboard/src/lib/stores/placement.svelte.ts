@@ -1,6 +1,6 @@
 import { fetchPreviews, placeInstance } from '../api/client';
 import { isAbort, toApiError } from '../api/errors';
-import type { Model } from '../api/types';
+import type { Model, Sharding } from '../api/types';
 import { optionsOf, preferredOption, type Option } from '../model/placement';
 import { cluster } from './cluster.svelte';
 
@@ -9,6 +9,7 @@ class Placement {
   model = $state.raw<Model | null>(null);
   options = $state.raw<Option[]>([]);
   devices = $state(1);
+  sharding = $state<Sharding>('Auto');
   loading = $state(false);
   launching = $state(false);
   error = $state('');
@@ -17,14 +18,19 @@ class Placement {
   chosen = $derived(this.options.find((option) => option.devices === this.devices));
   fits = $derived(this.chosen !== undefined && this.chosen.error === '');
 
-  /** What a plan depends on: previews are asked for again when this changes. */
+  /** What a plan depends on besides the model: previews are asked for again when this changes. */
   signature = $derived(
-    JSON.stringify([cluster.devices.map(({ id, status }) => [id, status]), cluster.instances.map(({ id }) => id)]),
+    JSON.stringify([
+      this.sharding,
+      cluster.devices.map(({ id, status }) => [id, status]),
+      cluster.instances.map(({ id }) => id),
+    ]),
   );
 
   async open(model: Model): Promise<void> {
     this.model = model;
     this.options = [];
+    this.sharding = 'Auto';
     this.error = '';
     await this.refresh();
     this.devices = preferredOption(this.options)?.devices ?? 1;
@@ -43,7 +49,7 @@ class Placement {
     this.#request = request;
     this.loading = true;
     try {
-      this.options = optionsOf(await fetchPreviews(this.model.id, request.signal));
+      this.options = optionsOf(await fetchPreviews(this.model.id, this.sharding, request.signal));
       this.error = '';
     } catch (error) {
       if (isAbort(error)) return;
@@ -56,7 +62,7 @@ class Placement {
     if (!this.model || !this.fits) return;
     this.launching = true;
     try {
-      await placeInstance(this.model.id, this.devices);
+      await placeInstance(this.model.id, this.devices, this.sharding);
       this.close();
     } catch (error) {
       this.error = toApiError(error).message;
