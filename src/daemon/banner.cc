@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/host_port.h"
 #include "daemon/address.h"
 #include "daemon/instance_status.h"
 
@@ -47,7 +48,7 @@ std::string describe(const ClusterView& view, const InstanceView& instance) {
 
 std::string banner(const BannerFacts& facts, const ClusterView& view) {
   const std::string url =
-      fmt::format("http://{}", join_address(browser_host(facts.listen), facts.port));
+      fmt::format("http://{}", join_host_port(browser_host(facts.listen), facts.port));
   std::string text = fmt::format("\nHearth {}\n\n", facts.version);
   const auto line = [&text](const char* what, const std::string& value) {
     text += fmt::format("  {:<11}{}\n", what, value);
