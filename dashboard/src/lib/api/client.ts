@@ -7,8 +7,8 @@ import type {
   CommandAnswer,
   Model,
   ModelList,
+  PlaceRequest,
   Preview,
-  Sharding,
 } from './types';
 
 async function request(path: string, init: RequestInit = {}): Promise<Response> {
@@ -39,14 +39,16 @@ export async function fetchModels(): Promise<Model[]> {
   return (await getJson<ModelList>('/v1/models')).data;
 }
 
-export async function fetchPreviews(modelId: string, sharding: Sharding, signal?: AbortSignal): Promise<Preview[]> {
-  const query = new URLSearchParams({ model_id: modelId, sharding });
+export async function fetchPreviews(
+  wanted: Omit<PlaceRequest, 'min_nodes'>,
+  signal?: AbortSignal,
+): Promise<Preview[]> {
+  const query = new URLSearchParams(wanted);
   return (await getJson<{ previews: Preview[] }>(`/instance/previews?${query}`, signal)).previews;
 }
 
-export async function placeInstance(modelId: string, minNodes: number, sharding: Sharding): Promise<CommandAnswer> {
-  const body = { model_id: modelId, min_nodes: minNodes, sharding };
-  return (await post('/place_instance', body)).json() as Promise<CommandAnswer>;
+export async function placeInstance(wanted: PlaceRequest): Promise<CommandAnswer> {
+  return (await post('/place_instance', wanted)).json() as Promise<CommandAnswer>;
 }
 
 export async function deleteInstance(instanceId: string): Promise<void> {

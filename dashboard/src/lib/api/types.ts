@@ -145,6 +145,16 @@ export interface ClusterState {
 /** How an instance is to be cut, as people ask for it. */
 export type Sharding = 'Auto' | 'Pipeline' | 'Tensor';
 
+/** Numbers of the KV cache; empty: as the device that is asked was told. */
+export type KvType = '' | 'q16' | 'bf16' | 'q8' | 'f32';
+
+export interface PlaceRequest {
+  model_id: string;
+  min_nodes: number;
+  sharding: Sharding;
+  kv: KvType;
+}
+
 export interface Preview {
   model_id: string;
   sharding: 'Pipeline' | 'Tensor';

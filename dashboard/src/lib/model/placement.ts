@@ -1,4 +1,4 @@
-import type { Preview, Sharding } from '../api/types';
+import type { KvType, Preview, Sharding } from '../api/types';
 import { predictionOf, shardsOf, type Prediction, type ShardView } from './instances';
 
 /** The ways to cut a model over several devices, and what they mean. */
@@ -6,6 +6,15 @@ export const shardings: { value: Sharding; meaning: string }[] = [
   { value: 'Auto', meaning: 'What is predicted to be the fastest over the links between the devices.' },
   { value: 'Pipeline', meaning: 'Each device holds some of the layers; little is sent, and slow links will do.' },
   { value: 'Tensor', meaning: 'Each device holds a part of every layer and all work at once; wants fast links.' },
+];
+
+/** The numbers that the KV cache can be kept in. */
+export const kvTypes: { value: KvType; label: string }[] = [
+  { value: '', label: 'As this device was started' },
+  { value: 'q16', label: 'q16: 2 bytes a number, nearly exact' },
+  { value: 'bf16', label: 'bf16: 2 bytes, less exact' },
+  { value: 'q8', label: 'q8: 1 byte, the least exact' },
+  { value: 'f32', label: 'f32: 4 bytes, exact' },
 ];
 
 /** One number of devices that can be asked for, and what would come of it. */

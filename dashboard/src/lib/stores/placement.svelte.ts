@@ -1,6 +1,6 @@
 import { fetchPreviews, placeInstance } from '../api/client';
 import { isAbort, toApiError } from '../api/errors';
-import type { Model, Sharding } from '../api/types';
+import type { KvType, Model, Sharding } from '../api/types';
 import { optionsOf, preferredOption, type Option } from '../model/placement';
 import { cluster } from './cluster.svelte';
 
@@ -10,6 +10,7 @@ class Placement {
   options = $state.raw<Option[]>([]);
   devices = $state(1);
   sharding = $state<Sharding>('Auto');
+  kv = $state<KvType>('');
   loading = $state(false);
   launching = $state(false);
   error = $state('');
@@ -22,6 +23,7 @@ class Placement {
   signature = $derived(
     JSON.stringify([
       this.sharding,
+      this.kv,
       cluster.devices.map(({ id, status }) => [id, status]),
       cluster.instances.map(({ id }) => id),
     ]),
@@ -31,6 +33,7 @@ class Placement {
     this.model = model;
     this.options = [];
     this.sharding = 'Auto';
+    this.kv = '';
     this.error = '';
     await this.refresh();
     this.devices = preferredOption(this.options)?.devices ?? 1;
@@ -49,7 +52,7 @@ class Placement {
     this.#request = request;
     this.loading = true;
     try {
-      this.options = optionsOf(await fetchPreviews(this.model.id, this.sharding, request.signal));
+      this.options = optionsOf(await fetchPreviews(this.#wanted(this.model), request.signal));
       this.error = '';
     } catch (error) {
       if (isAbort(error)) return;
@@ -62,12 +65,16 @@ class Placement {
     if (!this.model || !this.fits) return;
     this.launching = true;
     try {
-      await placeInstance(this.model.id, this.devices, this.sharding);
+      await placeInstance({ ...this.#wanted(this.model), min_nodes: this.devices });
       this.close();
     } catch (error) {
       this.error = toApiError(error).message;
     }
     this.launching = false;
+  }
+
+  #wanted(model: Model) {
+    return { model_id: model.id, sharding: this.sharding, kv: this.kv };
   }
 }
 
