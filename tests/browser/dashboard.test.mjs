@@ -87,6 +87,16 @@ test('the devices of the cluster are shown', async () => {
   await assertNoFaults();
 });
 
+test('a device tells how fast it reaches the others', { skip: devices < 2 }, async () => {
+  const card = page.getByTestId('device').first();
+  await card.click();
+  const measured = page.getByTestId('neighbour').filter({ hasText: /[0-9] [µm]s, [0-9.]+ [MG]bit\/s/ });
+  await measured.nth(devices - 2).waitFor();
+  if (devices === 2) assert.match(await page.getByTestId('link-label').innerText(), /bit\/s/);
+  await card.click();
+  await assertNoFaults();
+});
+
 test('a plan is drawn before it is placed, cut as asked for', async () => {
   await page.locator(`[data-model="${model}"]`).getByRole('button', { name: /^Place/ }).click();
   const sheet = page.getByTestId('place');
