@@ -10,7 +10,8 @@ namespace {
 using cluster::RunnerStatus;
 using cluster::RunnerView;
 
-std::string loading_message(const std::vector<const RunnerView*>& runners) {
+// Ranks of a stage hold a part of each of its layers: `slices` of them make whole ones.
+std::string loading_message(const std::vector<const RunnerView*>& runners, int slices) {
   int loaded = 0;
   int total = 0;
   for (const RunnerView* runner : runners) {
@@ -18,7 +19,8 @@ std::string loading_message(const std::vector<const RunnerView*>& runners) {
     loaded += runner->layers_loaded;
     total += runner->layers_total;
   }
-  return total > loaded ? fmt::format("{} of {} layers loaded", loaded, total) : "";
+  if (loaded >= total) return "";
+  return fmt::format("{} of {} layers loaded", loaded / slices, total / slices);
 }
 
 }  // namespace
@@ -67,7 +69,8 @@ InstanceSummary summarize(const cluster::ClusterView& view, const cluster::Insta
     summary.message.clear();
   } else {
     summary.status = InstanceStatus::kLoading;
-    if (summary.message.empty()) summary.message = loading_message(summary.runners);
+    if (summary.message.empty())
+      summary.message = loading_message(summary.runners, instance.plan.slices);
   }
   return summary;
 }
