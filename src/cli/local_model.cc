@@ -15,11 +15,11 @@
 #include <utility>
 
 #include "base/config.h"
+#include "base/host_port.h"
 #include "base/ids.h"
 #include "base/layer_cuts.h"
 #include "base/limits.h"
 #include "cli/progress.h"
-#include "daemon/address.h"
 #include "engine/work.h"
 #include "fabric/wire_precision.h"
 #include "store/model_locator.h"
@@ -206,7 +206,7 @@ Result<std::vector<std::string>> load_all(const LocalModelOptions& options, cons
   for (auto& load : loads) {
     const Result<int> port = load.get();
     const std::string host = options.place(static_cast<int>(addresses.size())).host;
-    if (port.ok()) addresses.push_back(daemon::join_address(host, *port));
+    if (port.ok()) addresses.push_back(join_host_port(host, *port));
     if (!port.ok() && first.ok()) first = port.error();
   }
   if (!first.ok()) return first.error();
@@ -219,7 +219,7 @@ Result<void> connect_all(const LocalModelOptions& options, std::vector<std::stri
   if (options.ranks() > 1) {
     const std::string host = options.place(0).host;
     HEARTH_TRY(rendezvous, fabric::Rendezvous::listen(host));
-    addresses[0] = daemon::join_address(host, rendezvous->port());
+    addresses[0] = join_host_port(host, rendezvous->port());
   }
   const std::string token = random_hex(16);
   std::vector<std::future<Result<std::string>>> joins;

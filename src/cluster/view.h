@@ -156,6 +156,13 @@ struct ClusterView {
   std::map<DeviceId, DeviceView> devices;  // this one included
   std::map<InstanceId, InstanceView> instances;
   std::vector<RunnerView> runners;  // of online devices
+
+  // What people call the device; the beginning of its id where that is not known.
+  std::string name_of(const DeviceId& id) const {
+    const auto device = devices.find(id);
+    const bool named = device != devices.end() && !device->second.facts.name.empty();
+    return named ? device->second.facts.name : id.brief();
+  }
 };
 
 }  // namespace hearth::cluster

@@ -148,6 +148,7 @@ TEST(BodiesTest, DamagedBodiesAreRefused) {
                            R"({"models":[{}]})",
                            R"({"models":[7]})",
                            R"({"models":[{"id":"x","layers":99999999}]})",
+                           R"({"models":[{"id":"x","layers":-1,"kv_layer_bytes":{"q16":1}}]})",
                            R"({"models":[{"id":"x","kv_layer_bytes":7}]})",
                            R"({"models":[{"id":"x","kv_layer_bytes":{"q8":-1}}]})",
                            R"({"addresses":[7]})",
