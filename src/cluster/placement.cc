@@ -239,6 +239,9 @@ bool has_fast_stages(const Grid& grid) {
   return true;
 }
 
+// What devices say of themselves may make any number of seconds.
+int64_t nanoseconds(double seconds) { return static_cast<int64_t>(std::min(seconds * 1e9, 1e15)); }
+
 struct Candidate {
   Plan plan;
   bool preferred = false;  // a tensor plan over fast links
@@ -260,8 +263,8 @@ std::optional<Candidate> candidate_of(const Grid& grid, const PlacementRequest& 
   Candidate candidate{.plan = *std::move(plan)};
   candidate.preferred = grid.slices > 1 && has_fast_stages(grid);
   if (const auto fast = predict(candidate.plan, request.model, costs, facts_of(grid.devices))) {
-    candidate.plan.token_ns = static_cast<int64_t>(fast->token_seconds * 1e9);
-    candidate.plan.first_token_ns = static_cast<int64_t>(fast->first_token_seconds * 1e9);
+    candidate.plan.token_ns = nanoseconds(fast->token_seconds);
+    candidate.plan.first_token_ns = nanoseconds(fast->first_token_seconds);
     candidate.seconds = fast->first_token_seconds + kAnswerTokens * fast->token_seconds;
   }
   return candidate;

@@ -43,6 +43,7 @@ struct ModelFacts {
   std::map<std::string, TokenTimes> token_times;
 
   int64_t total_bytes() const { return layer_bytes * layers + embedding_bytes + head_bytes; }
+  bool operator==(const ModelFacts&) const = default;
 };
 
 // A directed path from the device that tells of it to another, over one address of each, measured.
