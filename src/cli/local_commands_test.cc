@@ -472,7 +472,7 @@ TEST(BenchTest, MeasuredTimesBeatCountedBytes) {
     EXPECT_EQ(ran.status, 0) << ran.err;
     return json::parse(ran.out)["layers"];
   };
-  kept.add(*ember, "q16", {.layers = {5e-3, 1e-3, 1e-3, 1e-3, 1e-3}});
+  kept.add(*ember, "q16", {.layers = {7e-3, 1e-3, 1e-3, 1e-3, 1e-3}});
   EXPECT_EQ(layers("q16"), json({3, 3})) << "not all of the layers are known";
   kept.add(*ember, "q16", {.layer_begin = 5, .layers = {1e-3}, .head = 1e-3});
   EXPECT_EQ(layers("q16"), json({1, 5}));

@@ -450,8 +450,8 @@ TEST(PlacementTest, PromptsKeepAllStagesBusy) {
   // Eight chunks, and one more until the second stage has the first.
   EXPECT_NEAR(first_token_s({20, 20}), alone / 2 * 9 / 8, 0.03);
   EXPECT_NEAR(first_token_s({20, 20, 20, 20}), alone / 4 * 11 / 8, 0.03);
-  // The slowest stage sets the pace: one layer of 16 takes the third device three times as long as
-  // the others, who wait for nothing else.
+  // The slowest stage sets the pace: one layer takes the third device longer than the others take
+  // for all that they have.
   const double slow = first_token_s({20, 20, 1});
   EXPECT_GT(slow, 8 * 64 * 1e8 / (0.5 * 3e10));
   EXPECT_LT(slow, 8 * 64 * 1e8 / (0.5 * 3e10) + 0.5);

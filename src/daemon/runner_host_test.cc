@@ -12,6 +12,7 @@
 #include <fstream>
 #include <future>
 #include <sstream>
+#include <thread>
 
 #include "cluster/cluster.h"
 #include "daemon/model_catalog.h"
@@ -240,7 +241,7 @@ cluster::TokenTimes kept_times(const ModelCatalog& catalog) {
 TEST_F(RunnerHostTest, LayersAreTimedWhileTheyAnswer) {
   cluster_.plan(1, 1);
   cluster_.wait_until_all(RunnerStatus::kReady, 1, 1);
-  for (int tokens = 0; tokens <= engine::kLayerTimesSteps; tokens += 7) answer();
+  for (int i = 0; i < 10; ++i) answer();
   const cluster::TokenTimes times = kept_times(catalog_);
   EXPECT_THAT(times.layers_ns, testing::SizeIs(6));
   EXPECT_THAT(times.layers_ns, testing::Each(testing::Gt(0)));

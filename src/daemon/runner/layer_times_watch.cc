@@ -1,7 +1,6 @@
 #include "daemon/runner/layer_times_watch.h"
 
 #include <cmath>
-#include <utility>
 
 namespace hearth::daemon {
 

@@ -22,7 +22,7 @@ using testing::SizeIs;
 
 void run_for(LayerClock& clock, std::initializer_list<int> parts_ms) {
   clock.begin();
-  for (const int ms : parts_ms) {
+  for (const int& ms : parts_ms) {
     std::this_thread::sleep_for(milliseconds(ms));
     if (&ms + 1 != parts_ms.end()) clock.lap();
   }
