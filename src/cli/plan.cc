@@ -187,7 +187,8 @@ Action declare_plan(CLI::App& app) {
   app.add_flag("--json", options->json, "Print JSON");
   app.footer(
       "Nothing is started: this is what POST /place_instance would do now. Predictions come from\n"
-      "measured memory bandwidth, arithmetic and links; 'hearth doctor' shows the links.\n\n"
+      "measured times of the model's layers (memory bandwidth, where nobody has run it yet),\n"
+      "arithmetic and links; 'hearth doctor' shows the links.\n\n"
       "Examples:\n"
       "  hearth plan ember                        where Ember would run\n"
       "  hearth plan ember --devices 2            over two devices at least\n"
