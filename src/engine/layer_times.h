@@ -6,8 +6,8 @@
 
 namespace hearth::engine {
 
-// Of passes over one row, prompts' last ones among them: for each part the median of the last
-// kLayerTimesSteps, so that a pass that was disturbed does not show. All times are seconds.
+// Of passes over one row, prompts' last ones among them: for each part the least of the last
+// kLayerTimesSteps, as other programs disturb most passes on a busy machine. All in seconds.
 struct LayerTimes {
   int64_t steps = 0;           // that were timed; nothing is known after 0
   int layer_begin = 0;         // of the shard, in the model
@@ -16,7 +16,7 @@ struct LayerTimes {
   double head = 0;             // on the last one
 };
 
-// Passes that times are medians of, once there were as many.
+// Passes that times are the least of, once there were as many.
 inline constexpr int kLayerTimesSteps = 32;
 
 }  // namespace hearth::engine

@@ -45,16 +45,17 @@ LayerTimes LayerClock::times() const {
     all = seconds_;
   }
   if (times.steps == 0) return times;
-  std::vector<float> column(static_cast<size_t>(std::min<int64_t>(times.steps, kLayerTimesSteps)));
-  const auto median = [&](size_t part) {
-    for (size_t step = 0; step < column.size(); ++step) column[step] = all[step * parts() + part];
-    const auto middle = column.begin() + static_cast<std::ptrdiff_t>(column.size() / 2);
-    std::nth_element(column.begin(), middle, column.end());
-    return static_cast<double>(*middle);
+  const auto steps = static_cast<size_t>(std::min<int64_t>(times.steps, kLayerTimesSteps));
+  const auto least = [&](size_t part) {
+    float seconds = all[part];
+    for (size_t step = 1; step < steps; ++step) {
+      seconds = std::min(seconds, all[step * parts() + part]);
+    }
+    return static_cast<double>(seconds);
   };
-  for (size_t part = 1; part + 1 < parts(); ++part) times.layers.push_back(median(part));
-  if (shard_.first()) times.embedding = median(0);
-  if (last_) times.head = median(parts() - 1);
+  for (size_t part = 1; part + 1 < parts(); ++part) times.layers.push_back(least(part));
+  if (shard_.first()) times.embedding = least(0);
+  if (last_) times.head = least(parts() - 1);
   return times;
 }
 

@@ -46,18 +46,21 @@ TEST(LayerClockTest, TellsPartsApart) {
   EXPECT_LT(times.layers[1], times.head);
 }
 
-TEST(LayerClockTest, OnePassThatWasDisturbedDoesNotShow) {
-  LayerClock clock({.layer_begin = 0, .layer_end = 1}, 1);
-  for (int step = 0; step < 9; ++step) run_for(clock, {0, step == 4 ? 200 : 1, 0});
-  EXPECT_LT(clock.times().layers[0], 100e-3);
+// Each time that its workers wake up, the first layers wait until a busy machine has room for them.
+TEST(LayerClockTest, MostPassesMayBeDisturbed) {
+  LayerClock clock({.layer_begin = 0, .layer_end = 2}, 2);
+  for (int step = 0; step < 9; ++step) run_for(clock, {0, step == 4 ? 1 : 50, 2, 0});
+  const LayerTimes times = clock.times();
+  EXPECT_LT(times.layers[0], 50e-3);
+  EXPECT_GE(times.layers[0], 1e-3);
 }
 
 TEST(LayerClockTest, OldPassesAreForgotten) {
   LayerClock clock({.layer_begin = 0, .layer_end = 1}, 1);
-  run_for(clock, {0, 50, 0});
-  EXPECT_GE(clock.times().layers[0], 50e-3);
-  for (int step = 0; step < kLayerTimesSteps; ++step) run_for(clock, {0, 0, 0});
-  EXPECT_LT(clock.times().layers[0], 50e-3);
+  run_for(clock, {0, 0, 0});
+  EXPECT_LT(clock.times().layers[0], 5e-3);
+  for (int step = 0; step < kLayerTimesSteps; ++step) run_for(clock, {0, 5, 0});
+  EXPECT_GE(clock.times().layers[0], 5e-3);
   EXPECT_EQ(clock.times().steps, kLayerTimesSteps + 1);
 }
 
@@ -128,10 +131,9 @@ TEST_F(TimedModelTest, TokensAreTimedAndPromptsAreNot) {
   EXPECT_GT(times.head, 0);
   const double sum =
       times.embedding + times.head + std::accumulate(times.layers.begin(), times.layers.end(), 0.0);
-  // The medians of parts come from different steps; half of all steps took no longer each.
-  EXPECT_LE(sum, *std::ranges::max_element(walls));
-  std::ranges::sort(walls);
-  EXPECT_GE(sum, walls.front() / 2) << "most of a step is in its parts";
+  const double fastest = *std::ranges::min_element(walls);
+  EXPECT_LE(sum, fastest) << "no part took less than its least";
+  EXPECT_GE(sum, fastest / 4) << "most of a step is in its parts";
 }
 
 TEST_F(TimedModelTest, AStageTimesItsOwnLayers) {
