@@ -111,7 +111,10 @@ Result<std::shared_ptr<RunnerProcess>> HostedRunner::spawn() {
              RunnerProcess::spawn({.name = fmt::format("{}/{}", start_.model, start_.rank),
                                    .program = settings_.program,
                                    .on_exit = report,
-                                   .on_group_failure = report}));
+                                   .on_group_failure = report,
+                                   .on_layer_times = [this](const engine::LayerTimes& times) {
+                                     settings_.catalog->keep(start_.model, start_.kv, times);
+                                   }}));
   std::lock_guard lock(mutex_);
   process_ = process;
   if (local_.stopping) return Error(Code::kCancelled, "stopped while starting");

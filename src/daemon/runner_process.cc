@@ -137,6 +137,14 @@ proto::LoadRequest to_proto(const RankLoad& load) {
   return request;
 }
 
+engine::LayerTimes layer_times_of(const proto::LayerTimes& times) {
+  return {.steps = times.steps(),
+          .layer_begin = times.layer_begin(),
+          .layers = {times.layers().begin(), times.layers().end()},
+          .embedding = times.embedding(),
+          .head = times.head()};
+}
+
 class RunnerProcessImpl final : public RunnerProcess {
  public:
   RunnerProcessImpl(SpawnOptions options, std::unique_ptr<SocketFolder> folder)
@@ -251,17 +259,24 @@ class RunnerProcessImpl final : public RunnerProcess {
   void watch() {
     const auto reader = stub_->Watch(&watch_context_, proto::WatchRequest());
     proto::WatchEvent event;
-    if (reader->Read(&event)) tell(options_.on_group_failure, from_proto(event.failure()));
+    while (reader->Read(&event)) {
+      if (event.has_layer_times())
+        tell(options_.on_layer_times, layer_times_of(event.layer_times()));
+      if (!event.has_failure()) continue;
+      tell(options_.on_group_failure, from_proto(event.failure()));
+      break;
+    }
     watch_context_.TryCancel();
     reader->Finish();
   }
 
-  void tell(const std::function<void(Error)>& callback, Error error) {
+  template <class Callback, class What>
+  void tell(const Callback& callback, What what) {
     {
       std::lock_guard lock(callback_mutex_);
       if (closing_) return;
     }
-    if (callback) callback(std::move(error));
+    if (callback) callback(std::move(what));
   }
 
   // An orderly end lets the other ranks know at once.

@@ -95,7 +95,7 @@ Result<std::string> Rank::join(const GroupConnect& connect) {
   HEARTH_TRY(auto instance, runtime::Instance::start({.name = load_.model_name,
                                                       .files = files_.get(),
                                                       .tokenizer = tokenizer_,
-                                                      .model = std::move(model_),
+                                                      .model = model_,
                                                       .group = std::move(group),
                                                       .team = connect.team,
                                                       .on_failure = on_group_failure_}));
@@ -111,6 +111,11 @@ Result<std::shared_ptr<runtime::Generator>> Rank::generator() const {
     return Error(Code::kUnavailable, "this runner is not the connected head of an instance");
   }
   return std::shared_ptr<runtime::Generator>(instance_);
+}
+
+engine::LayerTimes Rank::layer_times() const {
+  std::lock_guard lock(mutex_);
+  return state_ == State::kConnected ? model_->layer_times() : engine::LayerTimes();
 }
 
 }  // namespace hearth::daemon

@@ -34,6 +34,8 @@ class Rank {
   Result<std::string> connect(const GroupConnect& connect);
   // kUnavailable unless this is a connected rank 0.
   Result<std::shared_ptr<runtime::Generator>> generator() const;
+  // As the model's; nothing before it is connected.
+  engine::LayerTimes layer_times() const;
 
  private:
   enum class State { kEmpty, kLoading, kLoaded, kConnecting, kConnected };
@@ -51,7 +53,7 @@ class Rank {
   // Touched by load and connect only, which exclude each other by `state_`.
   RankLoad load_;
   std::unique_ptr<engine::ModelFiles> files_;
-  std::unique_ptr<engine::RankModel> model_;
+  std::shared_ptr<engine::RankModel> model_;
   std::shared_ptr<const engine::Tokenizer> tokenizer_;
   std::unique_ptr<fabric::Rendezvous> rendezvous_;
   std::unique_ptr<fabric::Group> group_;  // of a rank that follows

@@ -70,6 +70,17 @@ proto::LoadProgress progress_message(int layers_done, int layers_total) {
   return message;
 }
 
+proto::WatchEvent times_event(const engine::LayerTimes& times) {
+  proto::WatchEvent event;
+  proto::LayerTimes& message = *event.mutable_layer_times();
+  message.set_steps(times.steps);
+  message.set_layer_begin(times.layer_begin);
+  message.mutable_layers()->Add(times.layers.begin(), times.layers.end());
+  message.set_embedding(times.embedding);
+  message.set_head(times.head);
+  return event;
+}
+
 }  // namespace
 
 // Stays open until the caller goes or the runner ends.
@@ -80,9 +91,15 @@ class RunnerService::WatchStream final : public EventStream<proto::WatchEvent> {
 
 RunnerService::RunnerService(std::function<void()> shutdown) : shutdown_(std::move(shutdown)) {
   rank_.emplace([this](const Error& error) { group_failed(error); });
+  times_.emplace([this] { return rank_->layer_times(); },
+                 [this](const engine::LayerTimes& times) {
+                   std::lock_guard lock(mutex_);
+                   tell(times_event(times));
+                 });
 }
 
 RunnerService::~RunnerService() {
+  times_.reset();
   std::vector<std::thread> background;
   {
     std::lock_guard lock(mutex_);
@@ -102,6 +119,10 @@ void RunnerService::group_failed(const Error& error) {
   group_failure_ = error;
   proto::WatchEvent event;
   *event.mutable_failure() = to_proto(error);
+  tell(event);
+}
+
+void RunnerService::tell(const proto::WatchEvent& event) {
   for (const auto& watch : watches_) {
     if (auto stream = watch.lock()) stream->push(event);
   }
