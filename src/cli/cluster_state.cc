@@ -26,6 +26,11 @@ StateDevice device_of(const json& state, const std::string& id) {
           .self = state.at("self") == id};
 }
 
+std::string carried_by(const json& runners, const std::string& id) {
+  if (!runners.contains(id) || !runners.at(id).contains("RunnerReady")) return "";
+  return runners.at(id).at("RunnerReady").at("carriedBy");
+}
+
 StateInstance instance_of(const json& state, const json& item) {
   StateInstance instance{.id = item.at("instanceId"),
                          .model = item.at("modelId"),
@@ -33,6 +38,7 @@ StateInstance instance_of(const json& state, const json& item) {
                          .message = item.at("statusMessage")};
   const json& assignments = item.at("shardAssignments");
   std::map<int, StateShard> by_rank;
+  const json& runners = state.at("runners");
   for (const auto& [device, runner] : assignments.at("nodeToRunner").items()) {
     const json& shards = assignments.at("runnerToShard").at(runner.get<std::string>());
     const bool tensor = shards.contains("TensorShardMetadata");
@@ -44,7 +50,8 @@ StateInstance instance_of(const json& state, const json& item) {
                            ? identities.at(device).at("friendlyName").get<std::string>()
                            : device.substr(0, 8),
         .layer_begin = shard.at("startLayer"),
-        .layer_end = shard.at("endLayer")};
+        .layer_end = shard.at("endLayer"),
+        .carried_by = carried_by(runners, runner)};
   }
   for (auto& [rank, shard] : by_rank) instance.shards.push_back(std::move(shard));
   return instance;

@@ -25,6 +25,7 @@ struct StateShard {
   std::string device_name;
   int layer_begin = 0;
   int layer_end = 0;
+  std::string carried_by;  // of a rank that is ready
 };
 
 struct StateInstance {

@@ -83,8 +83,8 @@ void print_transports() {
 void print_table(const ClusterState& state) {
   std::printf("%s\n", self_of(state).name.c_str());
   print_transports();
-  std::vector<std::vector<std::string>> rows = {
-      {"", "DEVICE", "ADDRESS", "INTERFACE", "KIND", "LATENCY", "BANDWIDTH", "CARRIED BY"}};
+  std::vector<std::vector<std::string>> rows = {{"", "DEVICE", "ADDRESS", "INTERFACE", "KIND",
+                                                 "LATENCY", "BANDWIDTH", "WOULD BE CARRIED BY"}};
   for (const StateLink& link : state.links) {
     if (link.from != self_of(state).id || !link.error.empty()) continue;
     rows.push_back({link.chosen ? "*" : "", name_of(state, link.to), link.host, link.interface,
@@ -92,8 +92,10 @@ void print_table(const ClusterState& state) {
                     link.carried_by});
   }
   if (rows.size() > 1) {
-    std::printf("\nLinks from this device; ranks of instances take those with a star.\n%s",
-                table(rows).c_str());
+    std::printf(
+        "\nLinks from this device; ranks of instances take those with a star, and\n"
+        "hearth ps says what carries the ones that run.\n%s",
+        table(rows).c_str());
   } else {
     std::printf("\nNo links to other devices.\n");
   }

@@ -1,8 +1,10 @@
 // hearth ps: the instances of the cluster.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "cli/state_command.h"
 #include "cli/table.h"
@@ -14,6 +16,15 @@ std::string layers(const StateShard& shard) {
   return fmt::format("{}-{}", shard.layer_begin, shard.layer_end - 1);
 }
 
+// Of all its ranks, each once.
+std::string carriers(const StateInstance& instance) {
+  std::set<std::string> distinct;
+  for (const StateShard& shard : instance.shards) distinct.insert(shard.carried_by);
+  distinct.erase("");
+  distinct.erase("none");
+  return distinct.empty() ? "-" : fmt::format("{}", fmt::join(distinct, "; "));
+}
+
 void print_json(const ClusterState& state) {
   nlohmann::ordered_json out = nlohmann::ordered_json::array();
   for (const StateInstance& instance : state.instances) {
@@ -22,7 +33,8 @@ void print_json(const ClusterState& state) {
       devices.push_back({{"id", shard.device_id},
                          {"name", shard.device_name},
                          {"layer_begin", shard.layer_begin},
-                         {"layer_end", shard.layer_end}});
+                         {"layer_end", shard.layer_end},
+                         {"carried_by", shard.carried_by}});
     }
     out.push_back({{"id", instance.id},
                    {"model", instance.model},
@@ -38,7 +50,8 @@ void print_table(const ClusterState& state) {
     std::printf("No instances. Place one on the dashboard, or with hearth serve --model MODEL.\n");
     return;
   }
-  std::vector<std::vector<std::string>> rows = {{"MODEL", "STATUS", "DEVICES (LAYERS)", "ID"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"MODEL", "STATUS", "DEVICES (LAYERS)", "CARRIED BY", "ID"}};
   for (const StateInstance& instance : state.instances) {
     std::string devices;
     for (const StateShard& shard : instance.shards) {
@@ -46,7 +59,7 @@ void print_table(const ClusterState& state) {
           fmt::format("{}{} ({})", devices.empty() ? "" : ", ", shard.device_name, layers(shard));
     }
     if (devices.empty()) devices = "-";
-    rows.push_back({instance.model, instance.status, devices, instance.id});
+    rows.push_back({instance.model, instance.status, devices, carriers(instance), instance.id});
   }
   std::printf("%s", table(rows).c_str());
   for (const StateInstance& instance : state.instances) {

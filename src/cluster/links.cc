@@ -43,12 +43,12 @@ bool was_measured(const DeviceFacts& from, const DeviceId& to) {
 }
 
 std::string carried_by(const DeviceFacts& from, const LinkFacts& link, const DeviceFacts& to) {
-  if (!has_ucx(from) || !has_ucx(to)) return fmt::format("tcp {}", link.interface);
+  if (!has_ucx(from) || !has_ucx(to)) return fmt::format("tcp/{}", link.interface);
   if (link.kind == "loopback") return "ucx: shared memory";
   if (!link.rdma_ports.empty() && has_rdma_at(to, link.host)) {
-    return fmt::format("ucx: rdma {}", link.rdma_ports);
+    return fmt::format("ucx: rdma ({})", link.rdma_ports);
   }
-  return fmt::format("ucx: tcp {}", link.interface);
+  return fmt::format("ucx: tcp/{}", link.interface);
 }
 
 }  // namespace hearth::cluster

@@ -18,8 +18,9 @@ bool was_measured(const DeviceFacts& from, const DeviceId& to);
 // One way, for a message of so many bytes. REQUIRES: link.up().
 double seconds_for(const LinkFacts& link, double bytes);
 
-// What would carry messages of ranks over the link, for people: "ucx: shared memory", "ucx: rdma
-// mlx5_0:1", "ucx: tcp eth0", "tcp eth0".
+// What would carry messages of ranks over the link, for people, judged by what both devices have:
+// "ucx: shared memory", "ucx: rdma (mlx5_0:1)", "ucx: tcp/eth0", "tcp/eth0". What does carry those
+// of a running instance its runners say.
 std::string carried_by(const DeviceFacts& from, const LinkFacts& link, const DeviceFacts& to);
 
 }  // namespace hearth::cluster

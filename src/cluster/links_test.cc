@@ -43,13 +43,13 @@ TEST(LinksTest, TellsWhatCarriesMessages) {
   DeviceFacts from{.transports = {"ucx", "tcp"}};
   DeviceFacts to = from;
   LinkFacts path = link("10.0.0.2", 50, 10);
-  EXPECT_EQ(carried_by(from, path, to), "ucx: tcp eth0");
-  EXPECT_EQ(carried_by(from, path, plain), "tcp eth0");
-  EXPECT_EQ(carried_by(plain, path, to), "tcp eth0");
+  EXPECT_EQ(carried_by(from, path, to), "ucx: tcp/eth0");
+  EXPECT_EQ(carried_by(from, path, plain), "tcp/eth0");
+  EXPECT_EQ(carried_by(plain, path, to), "tcp/eth0");
   path.rdma_ports = "mlx5_0:1";
-  EXPECT_EQ(carried_by(from, path, to), "ucx: tcp eth0") << "the other end has no RDMA";
+  EXPECT_EQ(carried_by(from, path, to), "ucx: tcp/eth0") << "the other end has no RDMA";
   to.links = {{.local_host = "10.0.0.2", .rdma_ports = "mlx5_1:1"}};
-  EXPECT_EQ(carried_by(from, path, to), "ucx: rdma mlx5_0:1");
+  EXPECT_EQ(carried_by(from, path, to), "ucx: rdma (mlx5_0:1)");
   path.kind = "loopback";
   EXPECT_EQ(carried_by(from, path, to), "ucx: shared memory");
 }

@@ -166,6 +166,7 @@ struct RunnerView {
   int layers_loaded = 0;
   int layers_total = 0;
   int rendezvous_port = 0;  // where the other ranks dial it, once loaded
+  std::string carriers;     // kReady: what carries messages to other ranks; fabric::carriers
   std::string error;        // kFailed: why
 };
 

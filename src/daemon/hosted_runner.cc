@@ -171,13 +171,14 @@ Result<void> HostedRunner::bring_up() {
         fmt::format("this device does not know sums of '{}': update its Hearth", order.wire));
   }
   update([](RunnerView* view) { view->status = RunnerStatus::kConnecting; });
-  HEARTH_TRY(const std::string transport, process->connect({.addresses = order.addresses,
-                                                            .token = order.token,
-                                                            .transport = settings_.transport,
-                                                            .team = {.wire = *wire}}));
-  log::info("{} rank {} of {} is ready (transport {})", start_.model, start_.rank,
-            start_.world_size, transport);
-  update([this, &process](RunnerView* view) {
+  HEARTH_TRY(const std::string carriers, process->connect({.addresses = order.addresses,
+                                                           .token = order.token,
+                                                           .transport = settings_.transport,
+                                                           .team = {.wire = *wire}}));
+  log::info("{} rank {} of {} is ready (messages by {})", start_.model, start_.rank,
+            start_.world_size, carriers);
+  update([this, &process, &carriers](RunnerView* view) {
+    view->carriers = carriers;
     view->status = RunnerStatus::kReady;
     if (start_.rank == 0) generator_ = runner_generator(process->channel());
   });

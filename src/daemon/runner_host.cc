@@ -12,7 +12,7 @@ namespace {
 bool same(const cluster::RunnerView& a, const cluster::RunnerView& b) {
   const auto fields = [](const cluster::RunnerView& view) {
     return std::tie(view.instance, view.epoch, view.rank, view.status, view.layers_loaded,
-                    view.layers_total, view.rendezvous_port, view.error);
+                    view.layers_total, view.rendezvous_port, view.carriers, view.error);
   };
   return fields(a) == fields(b);
 }

@@ -218,7 +218,7 @@ class RunnerProcessImpl final : public RunnerProcess {
     const grpc::Status status = stub_->Connect(&context, request, &reply);
     if (!status.ok()) return why_ended(status);
     if (reply.has_failure()) return from_proto(reply.failure());
-    return reply.transport();
+    return reply.carriers();
   }
 
   void kill() override { child_->kill(); }

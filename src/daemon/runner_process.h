@@ -4,7 +4,7 @@
 //
 //   HEARTH_TRY(auto runner, RunnerProcess::spawn({.name = "ember/1", .on_exit = report}));
 //   HEARTH_TRY(const int port, runner->load({.model_path = path, .rank = 1, ...}, progress));
-//   HEARTH_TRY(const std::string transport, runner->connect({.addresses = ..., .token = ...}));
+//   HEARTH_TRY(const std::string carriers, runner->connect({.addresses = ..., .token = ...}));
 //   auto generator = remote_generator.h: runner_generator(runner->channel(), id)   // rank 0 only
 #pragma once
 
@@ -86,7 +86,8 @@ class RunnerProcess {
   // Loads the rank; returns the port of its rendezvous (0 when world_size is 1). `progress` may be
   // empty.
   virtual Result<int> load(const RankLoad& load, const LoadProgressHandler& progress) = 0;
-  // Joins the group; blocks until every rank has. Returns the transport in use.
+  // Joins the group; blocks until every rank has. Returns what carries the rank's
+  // messages: fabric::carriers.
   virtual Result<std::string> connect(const GroupConnect& connect) = 0;
 
   // Ends the process at once; its memory is free when this returns. Idempotent.

@@ -59,7 +59,7 @@ Json runner_json(const RunnerView& runner) {
     case RunnerStatus::kConnecting:
       return {{"RunnerConnecting", Json::object()}};
     case RunnerStatus::kReady:
-      return {{"RunnerReady", Json::object()}};
+      return {{"RunnerReady", {{"carriedBy", runner.carriers}}}};
     case RunnerStatus::kFailed:
       return {{"RunnerFailed", {{"errorMessage", runner.error}}}};
   }

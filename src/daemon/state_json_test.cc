@@ -141,6 +141,12 @@ TEST(StateJson, DescribesAnInstanceAndItsRunners) {
             json({{"RunnerLoading", {{"layersLoaded", 1}, {"totalLayers", 4}}}}));
   const std::string tail = assignments["nodeToRunner"]["bbbb"];
   EXPECT_EQ(out["runners"][tail], json({{"RunnerConnecting", json::object()}}));
+
+  ClusterView ready = cluster_of_two();
+  ready.runners[0].status = RunnerStatus::kReady;
+  ready.runners[0].carriers = "ucx: tcp/eth0";
+  EXPECT_EQ(state(ready)["runners"][head],
+            json({{"RunnerReady", {{"carriedBy", "ucx: tcp/eth0"}}}}));
 }
 
 TEST(StateJson, TellsOfLinksAndWhatCarriesThem) {
@@ -165,7 +171,7 @@ TEST(StateJson, TellsOfLinksAndWhatCarriesThem) {
                             {"rdmaPorts", ""},
                             {"latencyUs", 21.5},
                             {"bitsPerSecond", 940'000'000},
-                            {"carriedBy", "ucx: tcp eth0"},
+                            {"carriedBy", "ucx: tcp/eth0"},
                             {"error", nullptr},
                             {"chosen", true}}));
   EXPECT_EQ(links[0]["error"], "no route to host");

@@ -277,6 +277,7 @@ class Spread final : public Group {
 
   int rank() const override { return group_.rank(); }
   int size() const override { return group_.size(); }
+  std::string carrier(int rank) const override { return group_.carrier(rank); }
   std::string_view transport() const override { return group_.transport(); }
   bool shares_memory(int rank) const override {
     return rank != group_.rank() && host_of_[rank] == host_of_[group_.rank()];

@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/limits.h"
@@ -68,6 +69,8 @@ class GroupImpl final : public Group {
   bool shares_memory(int rank) const override {
     return rank != rank_ && transport_->shares_memory(rank);
   }
+
+  std::string carrier(int rank) const override { return transport_->carrier(rank); }
 
   Result<void> send(int to, Tag tag, std::span<const std::byte> data) override {
     HEARTH_RETURN_IF_ERROR(check(to, tag));
@@ -253,23 +256,22 @@ class Joining {
     const bool any = options_.transport == "auto";
     std::vector<Offer> offers;
     for (const std::string& name : any ? transport_names() : std::vector{options_.transport}) {
-      const auto offer = make_offer(name);
-      if (offer.ok()) {
-        offers.push_back(*offer);
-      } else if (!any) {
-        return offer.error();
-      } else {
-        log::debug("transport {} is not usable here: {}", name, offer.error().message());
+      auto transport = make_transport(name, listener_.host());
+      if (!transport.ok()) {
+        if (!any) return transport.error();
+        log::debug("there is no transport {} here: {}", name, transport.error().message());
+        continue;
       }
+      auto address = (*transport)->local_address(local_hosts_, hosts_);
+      if (!address.ok()) {
+        if (!any) return address.error();
+        log::warn("ranks do without the transport {}: {}", name, address.error().message());
+        continue;
+      }
+      offers.push_back({name, std::move(*address)});
+      candidates_[name] = std::move(*transport);
     }
     return offers;
-  }
-
-  Result<Offer> make_offer(const std::string& name) {
-    HEARTH_TRY(auto transport, make_transport(name, listener_.host()));
-    HEARTH_TRY(std::string address, transport->local_address(local_hosts_));
-    candidates_[name] = std::move(transport);
-    return Offer{name, std::move(address)};
   }
 
   // The first of rank 0's offers that every rank has: the same on every rank.
@@ -309,6 +311,19 @@ Result<std::unique_ptr<Group>> Group::join(std::unique_ptr<Rendezvous> rendezvou
         std::make_unique<GroupImpl>(0, 1, "rank 0", nullptr, std::make_unique<LoneBond>()));
   }
   return Joining(static_cast<const Listener&>(*rendezvous), options).run();
+}
+
+std::string carriers(const Group& group) {
+  std::string text;
+  std::set<std::string> distinct = {"none"};
+  for (int rank = 0; rank < group.size(); ++rank) {
+    if (rank == group.rank()) continue;
+    const std::string carrier = group.carrier(rank);
+    distinct.erase("none");
+    distinct.insert(carrier);
+    text += fmt::format("{}{} to rank {}", text.empty() ? "" : "; ", carrier, rank);
+  }
+  return distinct.size() == 1 ? *distinct.begin() : text;
 }
 
 std::vector<std::unique_ptr<Group>> in_memory_groups(int size) {

@@ -84,6 +84,7 @@ class Group {
   virtual std::string_view transport() const = 0;
   // As Transport has it.
   virtual bool shares_memory(int rank) const = 0;
+  virtual std::string carrier(int rank) const = 0;
 
   virtual Result<void> send(int to, Tag tag, std::span<const std::byte> data) = 0;
   // Returns the message's size; kCorrupt when it is larger than `data`, and the message is dropped.
@@ -101,6 +102,10 @@ class Group {
   // The error that failed the group; ok while it lives. Thread-safe.
   virtual Result<void> status() const = 0;
 };
+
+// What carries messages to the other ranks, for people: "ucx: tcp/eth0"; "ucx: tcp/eth0 to
+// rank 0; ucx: shared memory (sysv) to rank 2" where they differ; "none" (size 1).
+std::string carriers(const Group& group);
 
 // `size` connected groups within one process, for tests of what stands on Group.
 std::vector<std::unique_ptr<Group>> in_memory_groups(int size);

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <thread>
 
 #include "base/limits.h"
@@ -47,6 +49,20 @@ TEST_P(GroupOver, KnowsItself) {
     EXPECT_EQ(joined.groups[rank]->size(), 3);
     EXPECT_EQ(joined.groups[rank]->transport(), GetParam().transport);
     EXPECT_TRUE(joined.groups[rank]->status().ok());
+  }
+}
+
+TEST_P(GroupOver, SaysWhatCarriesItsMessages) {
+  const std::map<std::string, std::string> pattern_of = {{"tcp", "tcp/lo.*"},
+                                                         {"ucx", R"(ucx: shared memory \(\w+.*\))"},
+                                                         {"ucx_over_tcp", "ucx: tcp/lo"},
+                                                         {"shm", R"(ucx: shared memory \(\w+.*\))"},
+                                                         {"memory", "memory"}};
+  Joined joined = join(3);
+  for (const auto& group : joined.groups) {
+    const int other = (group->rank() + 1) % 3;
+    EXPECT_THAT(group->carrier(other), ::testing::MatchesRegex(pattern_of.at(GetParam().name)));
+    EXPECT_EQ(carriers(*group), group->carrier(other));
   }
 }
 
@@ -288,20 +304,23 @@ TEST_P(GroupOver, ASenderOfManyMessagesIsSlowedByItsReceiver) {
   }
 }
 
-// Small messages take more room than their bytes.
+// Small messages take more room than their bytes: those sent here would all find room otherwise.
 TEST_P(GroupOver, ASenderOfSmallMessagesIsSlowedByItsReceiver) {
-  constexpr int kMessages = 1'600'000;
+  constexpr int kMessages = 340'000;
+  constexpr size_t kBytes = 192;
+  static_assert(kMessages * kBytes < kUnclaimedBytesMax);
   Joined joined = join(3);
   std::atomic<int> sent = 0;
   on_every_rank(&joined, [&](Group& group) {
-    std::byte letter{};
+    std::array<std::byte, kBytes> words{};
     if (group.rank() == 0) {
-      for (; sent < kMessages; ++sent) ASSERT_OK(group.send(1, kA, {&letter, 1}));
+      for (; sent < kMessages; ++sent) ASSERT_OK(group.send(1, kA, words));
     } else if (group.rank() == 1) {
       ASSERT_OK(group.recv(2, kB, std::span<std::byte>()));
-      for (int i = 0; i < kMessages; ++i) ASSERT_OK(group.recv(0, kA, {&letter, 1}));
+      for (int i = 0; i < kMessages; ++i) ASSERT_OK(group.recv(0, kA, words));
     } else {
       await_standstill(sent);
+      EXPECT_LT(sent, kMessages);
       ASSERT_OK(group.send(1, kB, {}));
     }
   });

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <functional>
+#include <iosfwd>
 #include <memory>
 #include <span>
 #include <string>
@@ -21,6 +22,8 @@ struct Way {
   std::string transport;  // GroupOptions::transport; "memory" for in_memory_groups
   std::string ucx_tls;    // UCX_TLS while it runs, "" to leave it alone
 };
+// For GoogleTest, which would list the bytes.
+void PrintTo(const Way& way, std::ostream* out);
 
 // Those that this build has.
 std::vector<Way> all_ways();

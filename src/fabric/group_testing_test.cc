@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ostream>
 
 #include "fabric/group_testing.h"
 
 namespace hearth::fabric::testing {
+
+void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
 
 std::vector<Way> socket_ways() {
   std::vector<Way> ways = {{"tcp", "tcp", ""}};

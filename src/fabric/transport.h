@@ -61,8 +61,10 @@ class Transport {
   // Opaque bytes (<= 4 KiB) that tell a peer how to reach this rank over this transport; exchanged
   // by Group over its rendezvous connections before `connect`. `local_hosts[i]` is the address of
   // this machine at which it met rank i (own entry empty): the way to rank i is known to lead
-  // through that interface.
-  virtual Result<std::string> local_address(std::span<const std::string> local_hosts) = 0;
+  // through that interface. `hosts` as for connect(). kUnavailable when this transport does not
+  // reach all of them from here.
+  virtual Result<std::string> local_address(std::span<const std::string> local_hosts,
+                                            std::span<const std::string> hosts) = 0;
 
   // Connects to every other rank. `addresses[i]` is rank i's local_address(), `hosts[i]` the host
   // at which rank i answered the rendezvous. Blocks until all are connected; kUnavailable names the
@@ -83,6 +85,10 @@ class Transport {
 
   // Whether messages to `peer`, another rank, go through memory that both their processes see.
   virtual bool shares_memory(int /*peer*/) const { return false; }
+
+  // What carries messages to `peer`, another rank, once connected, for people: "tcp/eth0",
+  // "ucx: tcp/eth0", "ucx: rc_mlx5/mlx5_0:1" (in UCX's own words), "ucx: shared memory (posix)".
+  virtual std::string carrier(int peer) const = 0;
 
   // Makes every waiting and later call return `kUnavailable` with this message, soon (< 100 ms).
   // The first reason stays. Thread-safe.

@@ -92,6 +92,7 @@ class WatchedGroup final : public fabric::Group {
 
   int rank() const override { return group_->rank(); }
   int size() const override { return group_->size(); }
+  std::string carrier(int rank) const override { return group_->carrier(rank); }
   std::string_view transport() const override { return group_->transport(); }
   bool shares_memory(int rank) const override { return group_->shares_memory(rank); }
   Result<void> send(int to, fabric::Tag tag, std::span<const std::byte> data) override {

@@ -174,6 +174,11 @@ export class Device {
   unplug() {
     this.#machine.unplug();
   }
+  /** What it sends and what is sent to it vanishes, while its link stays up. */
+  losePackets() {
+    this.#machine.losePackets();
+  }
+  /** Undoes either. */
   plug() {
     this.#machine.plug();
   }

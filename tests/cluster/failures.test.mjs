@@ -99,24 +99,28 @@ describe('a device is stopped by its owner', () => {
   });
 });
 
-describe('a cable is pulled', { skip: network.discovers ? false : 'loopback has no cables' }, () => {
-  let setup;
-  before(async () => (setup = await pipeline()));
-  after(() => removeDevices());
+for (const [what, cut] of [['a cable is pulled', 'unplug'], ['packets vanish while links stay up', 'losePackets']]) {
+  describe(what, { skip: network.discovers ? false : 'loopback has no cables' }, () => {
+    let setup;
+    before(async () => (setup = await pipeline()));
+    after(() => removeDevices());
 
-  test('silence is noticed, and the cluster is one again when the cable is back', async () => {
-    const { devices, head, tail, instance, reference } = setup;
-    tail.unplug();
-    await survives({ survivor: head, lost: tail, ...setup });
-    tail.plug();
-    await allSee(devices, ['a', 'b']);
-    await eventually('both agree on the instance', readyMs, async () => {
-      const [x, y] = [await head.get(`/instance/${instance}`), await tail.get(`/instance/${instance}`)];
-      return x.status === 'ready' && y.status === 'ready' && x.epoch === y.epoch;
+    test('chats that are under way end, and the cluster is one again when the cable is back', async () => {
+      const { devices, head, tail, instance, epoch, reference } = setup;
+      const asked = refusalsUntil(head, () => isReadyAfter(head, instance, epoch));
+      tail[cut]();
+      assert.ok((await asked).every(({ status, body }) => status === 503 && body.error.type === 'server_error'));
+      await survives({ survivor: head, lost: tail, ...setup });
+      tail.plug();
+      await allSee(devices, ['a', 'b']);
+      await eventually('both agree on the instance', readyMs, async () => {
+        const [x, y] = [await head.get(`/instance/${instance}`), await tail.get(`/instance/${instance}`)];
+        return x.status === 'ready' && y.status === 'ready' && x.epoch === y.epoch;
+      });
+      for (const device of devices) assert.equal(await device.ask(question), reference);
     });
-    for (const device of devices) assert.equal(await device.ask(question), reference);
   });
-});
+}
 
 async function isReadyAfter(device, id, epoch) {
   const instance = await device.get(`/instance/${id}`);

@@ -53,6 +53,10 @@ describe('two devices', () => {
     assert.ok(plan.ranks.every((rank) => rank.startLayer === 0 && rank.endLayer === plan.ranks[0].endLayer));
     assert.equal(plan.links[0].carries, 'sums');
     assert.deepEqual([a.runnerPids().length, b.runnerPids().length], [1, 1]);
+    const carrier = network.discovers ? /^(ucx: )?tcp\/eth0$/ : /^(ucx: shared memory|tcp\/lo)/;
+    const [ember] = JSON.parse((await a.run('ps', '--json')).stdout);
+    for (const { carried_by: carriedBy } of ember.devices) assert.match(carriedBy, carrier);
+    assert.match((await b.run('ps')).stdout, /^MODEL .* CARRIED BY +ID\nember +ready .* (ucx: |tcp\/)/);
     const reference = answerOfOneDevice(question);
     for (const device of [a, b]) assert.equal((await device.ask(question)).trim(), reference);
     await a.send('DELETE', `/instance/${id}`);

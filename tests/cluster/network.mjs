@@ -40,7 +40,8 @@ class BridgedNetwork {
       devicePort: 52416,
       inside,
       unplug: () => ip('link', 'set', cable, 'down'),
-      plug: () => ip('link', 'set', cable, 'up'),
+      losePackets: () => ip('link', 'set', cable, 'nomaster'),
+      plug: () => ip('link', 'set', cable, 'master', 'lan', 'up'),
       remove: () => holder.kill('SIGKILL'),
       slow: (rate) => run(inside('tc', 'qdisc', 'add', 'dev', 'eth0', 'root', 'tbf', 'rate', rate, 'burst', '32kb', 'latency', '100ms')),
     };

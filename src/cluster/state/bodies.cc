@@ -241,6 +241,7 @@ bool runner_from_json(const json& value, RunnerView& runner) {
   runner.layers_loaded = static_cast<int>(fields.number("layers_loaded", kLayersMax));
   runner.layers_total = static_cast<int>(fields.number("layers_total", kLayersMax));
   runner.rendezvous_port = static_cast<int>(fields.number("rendezvous_port", 65535));
+  runner.carriers = fields.text("carriers", kMessageBytesMax);
   runner.error = fields.text("error", kMessageBytesMax);
   return fields.good() && !runner.instance.empty();
 }
@@ -315,6 +316,7 @@ std::string encode(const std::vector<RunnerView>& runners) {
                     {"layers_loaded", runner.layers_loaded},
                     {"layers_total", runner.layers_total},
                     {"rendezvous_port", runner.rendezvous_port},
+                    {"carriers", cut(runner.carriers, kMessageBytesMax)},
                     {"error", cut(runner.error, kMessageBytesMax)}});
   }
   return dump({{"runners", std::move(list)}});

@@ -85,12 +85,14 @@ TEST(BodiesTest, RunnersAndInstancesSurvive) {
                                             .layers_loaded = 3,
                                             .layers_total = 4,
                                             .rendezvous_port = 40000,
+                                            .carriers = "ucx: tcp/eth0",
                                             .error = "out of memory"}};
   const auto read = decode_runners(kDevice, encode(runners));
   ASSERT_TRUE(read.ok());
   ASSERT_EQ(read->size(), 1u);
   EXPECT_EQ((*read)[0].device, kDevice);
   EXPECT_EQ((*read)[0].status, RunnerStatus::kFailed);
+  EXPECT_EQ((*read)[0].carriers, "ucx: tcp/eth0");
   EXPECT_EQ(encode(*read), encode(runners));
 
   InstanceView instance;

@@ -68,9 +68,9 @@ Result<int> Rank::load_parts(const LoadProgressHandler& progress) {
 Result<std::string> Rank::connect(const GroupConnect& connect) {
   HEARTH_RETURN_IF_ERROR(enter(State::kLoaded, State::kConnecting,
                                "this runner is not one that has loaded and was not connected"));
-  HEARTH_TRY(std::string transport, join(connect));
+  HEARTH_TRY(std::string carriers, join(connect));
   HEARTH_RETURN_IF_ERROR(enter(State::kConnecting, State::kConnected, "joining was interrupted"));
-  return transport;
+  return carriers;
 }
 
 Result<std::string> Rank::join(const GroupConnect& connect) {
@@ -84,13 +84,13 @@ Result<std::string> Rank::join(const GroupConnect& connect) {
                                                           .addresses = connect.addresses,
                                                           .token = connect.token,
                                                           .transport = connect.transport}));
-  const std::string transport(group->transport());
+  std::string carriers = fabric::carriers(*group);
   if (load_.rank > 0) {
     group_ = std::move(group);
     follower_ = std::thread([this, team = connect.team] {
       on_group_failure_(runtime::follow(*model_, *group_, team));
     });
-    return transport;
+    return carriers;
   }
   HEARTH_TRY(auto instance, runtime::Instance::start({.name = load_.model_name,
                                                       .files = files_.get(),
@@ -102,7 +102,7 @@ Result<std::string> Rank::join(const GroupConnect& connect) {
   files_.reset();
   std::lock_guard lock(mutex_);
   instance_ = std::move(instance);
-  return transport;
+  return carriers;
 }
 
 Result<std::shared_ptr<runtime::Generator>> Rank::generator() const {

@@ -30,7 +30,7 @@ class Rank {
   // Blocks. Returns the rendezvous' port, 0 when alone. kAlreadyExists when there was a load
   // before.
   Result<int> load(const RankLoad& load, const LoadProgressHandler& progress);
-  // Blocks until every rank has joined. Returns the transport in use.
+  // Blocks until every rank has joined. Returns what carries its messages: fabric::carriers.
   Result<std::string> connect(const GroupConnect& connect);
   // kUnavailable unless this is a connected rank 0.
   Result<std::shared_ptr<runtime::Generator>> generator() const;

@@ -165,11 +165,11 @@ grpc::ServerUnaryReactor* RunnerService::Connect(grpc::CallbackServerContext* co
                        .transport = request->transport(),
                        .team = {.wire = from_proto(request->wire())}};
   in_background([this, reactor, reply, connect = std::move(connect)] {
-    const auto transport = rank_->connect(connect);
-    if (transport.ok()) {
-      reply->set_transport(*transport);
+    const auto carriers = rank_->connect(connect);
+    if (carriers.ok()) {
+      reply->set_carriers(*carriers);
     } else {
-      *reply->mutable_failure() = to_proto(transport.error());
+      *reply->mutable_failure() = to_proto(carriers.error());
     }
     reactor->Finish(grpc::Status::OK);
   });

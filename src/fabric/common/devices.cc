@@ -52,13 +52,18 @@ std::set<std::string> rdma_ports(const std::string& interface, const std::string
   return ports;
 }
 
+std::set<std::string> net_devices_of(const std::string& host, const std::string& sysfs) {
+  const std::string interface = interface_of(host);
+  if (interface.empty()) return {};
+  std::set<std::string> devices = rdma_ports(interface, sysfs);
+  devices.insert(interface);
+  return devices;
+}
+
 std::string net_devices(std::span<const std::string> local_hosts, const std::string& sysfs) {
   std::set<std::string> devices;
   for (const std::string& host : local_hosts) {
-    const std::string interface = interface_of(host);
-    if (interface.empty()) continue;
-    devices.insert(interface);
-    devices.merge(rdma_ports(interface, sysfs));
+    devices.merge(net_devices_of(host, sysfs));
   }
   return fmt::format("{}", fmt::join(devices, ","));
 }

@@ -51,7 +51,10 @@ class MemoryTransport final : public Transport {
 
   std::string_view name() const override { return "memory"; }
   // The hub connects from the beginning.
-  Result<std::string> local_address(std::span<const std::string>) override { return std::string(); }
+  Result<std::string> local_address(std::span<const std::string>,
+                                    std::span<const std::string>) override {
+    return std::string();
+  }
   Result<void> connect(int, std::span<const std::string>, std::span<const std::string>,
                        const std::string&, int) override {
     return {};
@@ -62,6 +65,7 @@ class MemoryTransport final : public Transport {
   Result<size_t> recv(int peer, Tag tag, Destination into) override {
     return hub_->recv(rank_, peer, tag, into);
   }
+  std::string carrier(int) const override { return "memory"; }
   void abort(const std::string& reason) override {
     hub_->fail(Error(Code::kUnavailable, reason), std::chrono::milliseconds(0));
   }

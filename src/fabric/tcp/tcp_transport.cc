@@ -13,6 +13,7 @@
 
 #include "base/host_port.h"
 #include "base/limits.h"
+#include "fabric/common/devices.h"
 #include "fabric/rendezvous/meet.h"
 
 namespace hearth::fabric {
@@ -57,7 +58,8 @@ TcpTransport::~TcpTransport() {
   }
 }
 
-Result<std::string> TcpTransport::local_address(std::span<const std::string>) {
+Result<std::string> TcpTransport::local_address(std::span<const std::string>,
+                                                std::span<const std::string>) {
   HEARTH_TRY(listener_, listen_at(listen_host_));
   return std::to_string(local_port(listener_));
 }
@@ -151,6 +153,10 @@ Result<size_t> TcpTransport::recv(int from, Tag tag, Destination into) {
     }
     if (wait(-1)) advance_all();
   }
+}
+
+std::string TcpTransport::carrier(int peer) const {
+  return fmt::format("tcp/{}", interface_of(local_host(peers_[peer].socket)));
 }
 
 void TcpTransport::abort(const std::string& reason) {

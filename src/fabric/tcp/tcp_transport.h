@@ -23,12 +23,14 @@ class TcpTransport final : public Transport {
   ~TcpTransport() override;
 
   std::string_view name() const override { return "tcp"; }
-  Result<std::string> local_address(std::span<const std::string> local_hosts) override;
+  Result<std::string> local_address(std::span<const std::string> local_hosts,
+                                    std::span<const std::string> hosts) override;
   Result<void> connect(int rank, std::span<const std::string> addresses,
                        std::span<const std::string> hosts, const std::string& token,
                        int timeout_ms) override;
   Result<void> send(int peer, Tag tag, std::span<const std::byte> data) override;
   Result<size_t> recv(int peer, Tag tag, Destination into) override;
+  std::string carrier(int peer) const override;
   void abort(const std::string& reason) override;
 
  private:

@@ -40,7 +40,7 @@ class TcpTransportAlone : public ::testing::Test {
     const std::vector<std::string> hosts(size, "127.0.0.1");
     std::vector<std::string> ports(size);
     std::vector<Socket> listeners(size);
-    const auto port = transport_->local_address(hosts);
+    const auto port = transport_->local_address(hosts, hosts);
     ASSERT_TRUE(port.ok());
     ports[0] = *port;
     for (int rank = 1; rank < size; ++rank) {

@@ -70,7 +70,8 @@ struct UcxPeer {
   ucp_ep_h endpoint = nullptr;
   uint64_t send_seal = 0, recv_seal = 0;
   bool shares_memory = false;
-  Tag hellos = 0;  // heard from it
+  std::string carrier;  // as Transport has it
+  Tag hellos = 0;       // heard from it
   std::optional<Error> gone;
   UcxHeader header{};              // of the message being sent
   int64_t eager_bytes = 0;         // sent since a message was last pulled, as the peer counts them

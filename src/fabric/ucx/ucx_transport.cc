@@ -18,6 +18,7 @@
 #include "base/limits.h"
 #include "fabric/common/devices.h"
 #include "fabric/common/inbox.h"
+#include "fabric/common/lanes.h"
 #include "fabric/common/patience.h"
 #include "fabric/interface.h"
 #include "fabric/rendezvous/socket.h"
@@ -63,13 +64,15 @@ class UcxTransport final : public Transport {
   ~UcxTransport() override;
 
   std::string_view name() const override { return reach_ == UcxReach::kSameHost ? "shm" : "ucx"; }
-  Result<std::string> local_address(std::span<const std::string> local_hosts) override;
+  Result<std::string> local_address(std::span<const std::string> local_hosts,
+                                    std::span<const std::string> hosts) override;
   Result<void> connect(int rank, std::span<const std::string> addresses,
                        std::span<const std::string> hosts, const std::string& token,
                        int timeout_ms) override;
   Result<void> send(int to, Tag tag, std::span<const std::byte> data) override;
   Result<size_t> recv(int from, Tag tag, Destination into) override;
   bool shares_memory(int peer) const override { return peers_[peer].shares_memory; }
+  std::string carrier(int peer) const override { return peers_[peer].carrier; }
   void abort(const std::string& reason) override;
 
  private:
@@ -89,6 +92,8 @@ class UcxTransport final : public Transport {
 
   Result<void> listen(MessageId id, ucp_am_recv_callback_t callback);
   Result<void> open(int rank, const std::string& address);
+  // Two greetings with every peer.
+  Result<void> greet(Clock::time_point deadline);
   Result<void> transmit(int to, MessageId id, Tag tag, std::span<const std::byte> data);
 
   Position find(Peer* peer, Tag tag) const;
@@ -133,8 +138,13 @@ UcxTransport::~UcxTransport() {
   worker_.reset();  // before the memory that it may still write to
 }
 
-Result<std::string> UcxTransport::local_address(std::span<const std::string> local_hosts) {
+Result<std::string> UcxTransport::local_address(std::span<const std::string> local_hosts,
+                                                std::span<const std::string> hosts) {
   HEARTH_TRY(worker_, UcxWorker::make(ucx_, reach_, local_hosts));
+  for (size_t peer = 0; peer < hosts.size() && reach_ == UcxReach::kAnywhere; ++peer) {
+    if (is_own_host(hosts[peer])) continue;  // shared memory does
+    HEARTH_RETURN_IF_ERROR(worker_->check_way_from(local_hosts[peer]));
+  }
   HEARTH_RETURN_IF_ERROR(listen(kHelloId, on_hello));
   HEARTH_RETURN_IF_ERROR(listen(kDataId, on_message));
   // Shared memory only for peers at this machine's own addresses: between network namespaces it
@@ -176,6 +186,15 @@ Result<void> UcxTransport::connect(int rank, std::span<const std::string> addres
     peers_[peer].shares_memory = near && worker_->shares_memory();
     HEARTH_RETURN_IF_ERROR(open(peer, near ? reachable.near : reachable.far));
   }
+  HEARTH_RETURN_IF_ERROR(greet(deadline));
+  for (Peer& peer : peers_) {
+    if (peer.endpoint != nullptr)
+      peer.carrier = carrier_of(printed(ucx_.ucp_ep_print_info, peer.endpoint));
+  }
+  return {};
+}
+
+Result<void> UcxTransport::greet(Clock::time_point deadline) {
   // Connections of UCX come to be while both sides drive it. The second hello says that the first
   // has left, so that nobody stops driving while another still needs it.
   for (const Tag round : {1, 2}) {
@@ -386,7 +405,8 @@ void UcxTransport::pull_all() {
   if (at_senders_ == 0) return;
   for (Peer& peer : peers_) {
     for (Arrival& arrival : peer.arrivals) {
-      if (arrival.descriptor == nullptr || peer.full()) continue;
+      if (peer.full()) break;
+      if (arrival.descriptor == nullptr) continue;
       Result<Message> message = Message::of_size(arrival.bytes);
       if (!message.ok()) continue;  // it waits where it is
       arrival.message = std::move(*message);

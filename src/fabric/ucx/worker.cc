@@ -3,14 +3,18 @@
 #include <fmt/format.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
+#include <set>
 #include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "fabric/common/devices.h"
+#include "fabric/common/lanes.h"
 
 namespace hearth::fabric {
 namespace {
@@ -102,10 +106,24 @@ Result<std::string> UcxWorker::address(unsigned flags) const {
   return copy;
 }
 
+Result<void> UcxWorker::check_way_from(const std::string& local_host) const {
+  const std::set<std::string> wanted = net_devices_of(local_host);
+  if (wanted.empty() || std::getenv("UCX_NET_DEVICES") != nullptr) return {};
+  const std::set<std::string> there = devices_of(printed(ucx_.ucp_context_print_info, context_));
+  const auto is_there = [&](const std::string& device) { return there.contains(device); };
+  if (std::ranges::any_of(wanted, is_there)) return {};
+  return Error(Code::kUnavailable,
+               fmt::format("UCX has no device for {} ({}): UCX_TLS leaves networks out, or "
+                           "/sys/class/net is that of another network namespace",
+                           interface_of(local_host), local_host));
+}
+
 void UcxWorker::sleep(const Alarm& alarm, int timeout_ms) const {
   if (ucx_.ucp_worker_arm(worker_) != UCS_OK) {
-    // Something has arrived since, or waits for room that nothing will announce.
-    std::this_thread::yield();
+    // Something has arrived since, or waits for room that nothing will announce. Where threads
+    // compute, one that yields gets its turn after a whole slice of theirs, one that sleeps at
+    // once.
+    if (!progress()) std::this_thread::sleep_for(std::chrono::microseconds(20));
     return;
   }
   std::array<pollfd, 2> fds = {pollfd{.fd = event_fd_, .events = POLLIN},

@@ -29,6 +29,10 @@ class UcxWorker {
   // networks only.
   Result<std::string> address(unsigned flags) const;
 
+  // kUnavailable when UCX has none of the network devices behind this machine's address
+  // `local_host`. What UCX_NET_DEVICES chooses is not judged, nor what is unknown.
+  Result<void> check_way_from(const std::string& local_host) const;
+
   // Whether anything moved.
   bool progress() const { return ucx_.ucp_worker_progress(worker_) != 0; }
   // Until something may move, the alarm rings or `timeout_ms` (-1: none) have passed.
