@@ -59,16 +59,6 @@ std::vector<const DeviceFacts*> facts_of(std::span<const DeviceView* const> devi
   return facts;
 }
 
-bool holds(const DeviceView& device, const ModelFacts& model) {
-  // The same name for different files on two devices does not make one model.
-  return std::any_of(
-      device.facts.models.begin(), device.facts.models.end(), [&](const ModelFacts& other) {
-        return other.id == model.id && other.layers == model.layers &&
-               other.architecture == model.architecture && other.encoding == model.encoding &&
-               other.layer_bytes == model.layer_bytes;
-      });
-}
-
 // Devices in the order of ranks: `slices` to a stage.
 struct Grid {
   std::vector<const DeviceView*> devices;
@@ -313,6 +303,15 @@ Error too_few(const PlacementRequest& request, size_t online, size_t holding) {
 }
 
 }  // namespace
+
+bool holds(const DeviceView& device, const ModelFacts& model) {
+  return std::any_of(
+      device.facts.models.begin(), device.facts.models.end(), [&](const ModelFacts& other) {
+        return other.id == model.id && other.layers == model.layers &&
+               other.architecture == model.architecture && other.encoding == model.encoding &&
+               other.layer_bytes == model.layer_bytes;
+      });
+}
 
 Result<Plan> place(const PlacementRequest& request, const std::vector<DeviceView>& devices) {
   const ModelFacts& model = request.model;

@@ -9,6 +9,9 @@
 
 namespace hearth::cluster {
 
+// Whether the device has the model's files, and not others of the same name.
+bool holds(const DeviceView& device, const ModelFacts& model);
+
 struct PlacementRequest {
   ModelFacts model;
   int min_devices = 1;     // use at least this many
