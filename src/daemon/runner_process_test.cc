@@ -136,7 +136,8 @@ class Instance {
     for (auto& joined : joins) {
       const auto used = joined.get();
       EXPECT_TRUE(used.ok()) << used.error().message();
-      if (transport == "tcp") EXPECT_EQ(used.value_or(""), size() == 1 ? "none" : "tcp");
+      if (transport != "tcp") continue;
+      EXPECT_EQ(used.value_or(""), size() == 1 ? "none" : "tcp");
     }
   }
 
@@ -260,7 +261,7 @@ std::string capital_of_france(Instance& ember) {
 constexpr char kParis[] = "The capital of France is Paris.";
 
 TEST(RunnerProcessTest, ARankThatLivesGoesOnInANewGroupWithTheWeightsItHas) {
-  for (const std::string transport : {"tcp", "auto"}) {
+  for (const char* transport : {"tcp", "auto"}) {
     for (const int victim : {0, 1}) {
       Instance ember(2);
       Reply reply;
@@ -291,7 +292,7 @@ TEST(RunnerProcessTest, ARankAtWorkLeavesForANewGroup) {
   ember.gather(2);
   EXPECT_EQ(reply.error().code(), Code::kUnavailable);
   EXPECT_THAT(reply.error().message(), HasSubstr("rank 0 was called into another group"));
-  EXPECT_THAT(ember.runner(1).group_failure.at(1).wait()->message(), HasSubstr("rank 0"));
+  EXPECT_TRUE(ember.runner(1).group_failure.at(1).wait().has_value());
   EXPECT_EQ(capital_of_france(ember), kParis);
   EXPECT_FALSE(ember.runner(1).group_failure.at(2).wait(seconds(0)).has_value());
 }
