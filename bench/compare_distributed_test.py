@@ -26,10 +26,11 @@ HEARTH = """
 if words[0] == "inspect":
     print(json.dumps({"layers": 16}, indent=1))
     sys.exit()
-four, tensor, pipeline = "4" in words, "tensor=2" in words, "pipeline=2" in words
+sequences, tensor, pipeline = int(words[words.index("-b") + 1]), "tensor=2" in words, "pipeline=2" in words
 prefill, decode = (180, 37) if tensor else (90, 19) if pipeline else (100, 20)
-tests = [{"kind": "decode", "tokens_per_second": (90 if pipeline else 50) if four else decode}]
-print(json.dumps({"tests": ([] if four else [{"kind": "prefill", "tokens_per_second": prefill}]) + tests}))
+decode = {1: decode, 2: 47, 4: 90 if pipeline else 50}[sequences]
+tests = [{"kind": "decode", "tokens_per_second": decode}]
+print(json.dumps({"tests": ([] if sequences > 1 else [{"kind": "prefill", "tokens_per_second": prefill}]) + tests}))
 """
 LLAMA = """
 prefill, decode = (15, 4) if "tensor" in words else (10, 8) if "--rpc" in words else (60, 10)
@@ -76,9 +77,10 @@ class CompareTest(unittest.TestCase):
                     "| m | unlimited | Hearth, tensor=2 | 180.0 | 1.80 | 12.00 | 37.0 | 1.85 | 4.62 |",
                     "| m | unlimited | Hearth, pipeline=2, 4 sequences |  |  |  | 90.0 | 1.80 |  |",
                     "| m | unlimited | llama.cpp RPC, tensor | 15.0 | 0.25 |  | 4.0 | 0.40 |  |",
-                    "| m | unlimited | tensor=2 decodes, llama.cpp RPC | 2.5 | 4.62 |",
-                    "| m | unlimited | pipeline=2 decodes 4 sequences | 1.8 | 1.80 |",
-                    "| m | unlimited | pipeline=2 decodes one sequence | 0.95 | 0.95 |",
+                    "| m | unlimited | Hearth, two apart | 200.0 | 2.00 | 13.33 | 40.0 | 2.00 | 5.00 |",
+                    "| m | unlimited | tensor=2 decodes, llama.cpp RPC | 2.5 | 4.62 | 5.00 |",
+                    "| m | unlimited | pipeline=2 decodes 4 sequences | 1.8 | 1.80 | 1.88 |",
+                    "| m | unlimited | pipeline=2 decodes one sequence | 0.95 | 0.95 | 1.00 |",
                     "| reads, GB/s | 30.0 | 60.0 | 2.00 |"]:
             self.assertIn(row, done.stdout.splitlines())
         with open(self.path("out.json"), encoding="utf-8") as file:
@@ -98,8 +100,12 @@ class CompareTest(unittest.TestCase):
         servers = {call.split(" -H")[0] for call in started if self.path("server") in call}
         self.assertEqual(servers, {f"netns exec {space} taskset -c {core} {self.path('server')}"
                                    for space, core in zip(spaces, cores)})
-        self.assertTrue(all(call.startswith(f"netns exec {spaces[0]} taskset -c {cores[0]}")
-                            for call in started if self.path("server") not in call))
+        there_alone = [call for call in started if self.path("server") not in call
+                       and not call.startswith(f"netns exec {spaces[0]} taskset -c {cores[0]}")]
+        self.assertEqual({call.split(" bench")[0] for call in there_alone},
+                         {f"netns exec {spaces[1]} taskset -c {cores[1]} {self.path('hearth')}"})
+        self.assertEqual(len(there_alone), 2 * 2)  # of each two apart, in each round
+        self.assertFalse(any("--ranks" in call for call in there_alone))
         self.assertTrue(all("--threads 1" in call for call in self.calls("hearth") if call.startswith("bench")))
         rpc = {call for call in self.calls("llama") if "--rpc" in call}
         self.assertEqual(len(rpc), 3)
@@ -117,7 +123,7 @@ class CompareTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotIn("llama", done.stdout)
         self.assertEqual(self.calls("server"), [])
-        self.assertIn("| m | unlimited | tensor=2 decodes | 1.85 | 1.85 |", done.stdout.splitlines())
+        self.assertIn("| m | unlimited | tensor=2 decodes | 1.85 | 1.85 | 2.00 |", done.stdout.splitlines())
 
     def test_says_that_it_needs_root(self):
         self.pretend("ip", "sys.exit(1)")
