@@ -26,7 +26,11 @@ class Team final : public Collectives {
   int size() const override { return static_cast<int>(ranks_.size()); }
 
   Result<void> all_reduce(std::span<float> data) override {
-    return checked([&] { return sum(data); });
+    return checked([&] { return sum(data, {}); });
+  }
+
+  Result<void> all_reduce_onto(std::span<float> data, std::span<float> to) override {
+    return checked([&] { return sum(data, to); });
   }
 
   Result<void> all_gather(std::span<const std::byte> own,
@@ -35,13 +39,21 @@ class Team final : public Collectives {
   }
 
  private:
-  Result<void> sum(std::span<float> data) {
-    if (size() == 1) return {};
+  // The sum becomes `data`, or is added to `to` if that is not empty.
+  Result<void> sum(std::span<float> data, std::span<float> to) {
+    if (size() == 1) {
+      add(data, to);
+      return {};
+    }
     if (!met_) {
       HEARTH_RETURN_IF_ERROR(meet());
       met_ = true;
     }
-    return by_mail_ ? mail_.all_reduce(data) : sum_by_hosts(data);
+    if (by_mail_) return mail_.all_reduce(data, to);
+    if (one_host_) return board_->all_reduce(data, to);
+    HEARTH_RETURN_IF_ERROR(sum_by_hosts(data));
+    add(data, to);
+    return {};
   }
 
   // Finds out who shares memory with whom.
@@ -82,17 +94,17 @@ class Team final : public Collectives {
 
   // Whoever fails tells those who wait for its sum.
   Result<void> sum_by_hosts(std::span<float> data) {
-    const Result<void> here = board_ == nullptr ? Result<void>() : board_->all_reduce(data);
+    const Result<void> here = board_ == nullptr ? Result<void>() : board_->all_reduce(data, {});
     if (!here.ok()) {
       if (between_) between_->refuse();
       return here;
     }
-    const Result<void> there = between_ ? between_->all_reduce(data) : Result<void>();
+    const Result<void> there = between_ ? between_->all_reduce(data, {}) : Result<void>();
     if (!there.ok()) {
       if (board_ != nullptr) board_->refuse();
       return there;
     }
-    return board_ == nullptr || one_host_ ? Result<void>() : board_->share(data);
+    return board_ == nullptr ? Result<void>() : board_->share(data);
   }
 
   // Ranks that disagree no longer know what the other's next message is.

@@ -55,6 +55,10 @@ class Collectives {
   // hosts' sums are what is rounded. The same size on all ranks.
   virtual Result<void> all_reduce(std::span<float> data) = 0;
 
+  // to[i] becomes to[i] + what all_reduce() makes of data[i], to the bit, in one sweep where a sum
+  // is made at once. `data` is undefined after it. The same size of both, on all ranks.
+  virtual Result<void> all_reduce_onto(std::span<float> data, std::span<float> to) = 0;
+
   // `all` becomes what every rank gives as `own`, in the order of ranks. Sizes may differ; all[r]
   // has the size of rank r's.
   virtual Result<void> all_gather(std::span<const std::byte> own,

@@ -151,6 +151,29 @@ TEST_P(CollectivesTest, RoundedNumbersErrWithinBoundsAndAlikeOnAllRanks) {
   }
 }
 
+TEST_P(CollectivesTest, SumsAreAddedToWhatIsThereAsIfAfterwards) {
+  for (int size = 1; size <= 3; ++size) {
+    Joined joined = join_all(GetParam(), size);
+    on_every_rank(&joined, [](Group& group) {
+      const WirePrecision wire = group.size() == 2 ? WirePrecision::kF32 : WirePrecision::kBf16;
+      auto team = Collectives::create(group, all_of(group), {.wire = wire});
+      ASSERT_TRUE(team.ok());
+      for (const size_t count : {0, 1, 33, 2048, 16'385, 32'769, 100'001}) {
+        std::vector<float> sum(count), data(count), to(count);
+        for (size_t i = 0; i < count; ++i) {
+          sum[i] = data[i] = value(group.rank(), i);
+          to[i] = value(7, i);
+        }
+        ASSERT_TRUE((*team)->all_reduce(sum).ok());
+        ASSERT_TRUE((*team)->all_reduce_onto(data, to).ok());
+        for (size_t i = 0; i < count; ++i) {
+          ASSERT_EQ(to[i], value(7, i) + sum[i]) << i << " of " << count;
+        }
+      }
+    });
+  }
+}
+
 TEST_P(CollectivesTest, WhatNoScaleFitsDoesNotLookSound) {
   Joined joined = join_all(GetParam(), 2);
   on_every_rank(&joined, [](Group& group) {

@@ -302,14 +302,18 @@ Pass::Branch Pass::branch(const std::vector<float>& out_norm) {
 
 void Pass::finish(const Branch& branch, const std::vector<float>& out_norm) {
   if (branch.add) return;
-  const int64_t count = int64_t{rows()} * spec().hidden;
-  if (!rows_.overlaps) {
-    all_reduce(branch.out, count);
+  const size_t count = static_cast<size_t>(rows()) * spec().hidden;
+  if (rows_.overlaps) {
+    due_ = {branch.out, &out_norm};
+    if (worker() == 0) due_.sum = context_.sums->start({branch.out, count});
+  } else if (!slice().alone() && out_norm.empty() && rows() <= kTileRows) {
+    // Who sums few rows adds them to x meanwhile, for less than a barrier costs.
+    if (worker() == 0) context_.sums->make_onto({branch.out, count}, {x(), count});
+    barrier();
+  } else {
+    all_reduce(branch.out, static_cast<int64_t>(count));
     add_to_x(branch.out, out_norm);
-    return;
   }
-  due_ = {branch.out, &out_norm};
-  if (worker() == 0) due_.sum = context_.sums->start({branch.out, static_cast<size_t>(count)});
 }
 
 void Pass::settle() {

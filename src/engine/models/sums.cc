@@ -22,7 +22,9 @@ void Sums::make_one(const Sum& sum) {
 
 void Sums::add(const Sum& sum) {
   if (!status_.ok()) return;
-  status_ = sum.exact ? add_exactly(sum.data) : team_.all_reduce(sum.data);
+  status_ = sum.exact        ? add_exactly(sum.data)
+            : sum.to.empty() ? team_.all_reduce(sum.data)
+                             : team_.all_reduce_onto(sum.data, sum.to);
 }
 
 Result<void> Sums::add_exactly(std::span<float> data) {

@@ -23,12 +23,14 @@ class Sums {
   ~Sums();
 
   // `data` becomes the sum.
-  void make(std::span<float> data) { make_one({data, /*exact=*/false}); }
+  void make(std::span<float> data) { make_one({data}); }
+  // The sum is added to `to`; `data` is undefined after it.
+  void make_onto(std::span<float> data, std::span<float> to) { make_one({data, to}); }
   // Also where the team rounds what travels: for few numbers that much depends on.
-  void make_exactly(std::span<float> data) { make_one({data, /*exact=*/true}); }
+  void make_exactly(std::span<float> data) { make_one({data, {}, /*exact=*/true}); }
   // `data` becomes the sum until wait() for the number that this returns, and is not touched
   // before.
-  int64_t start(std::span<float> data) { return enqueue({data, /*exact=*/false}); }
+  int64_t start(std::span<float> data) { return enqueue({data}); }
   void wait(int64_t number);
 
   // The first error. REQUIRES: nothing that was started has not been waited for.
@@ -37,6 +39,7 @@ class Sums {
  private:
   struct Sum {
     std::span<float> data;
+    std::span<float> to{};
     bool exact = false;
   };
 

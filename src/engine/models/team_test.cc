@@ -168,17 +168,22 @@ class LoneSums final : public fabric::Collectives {
     threads.insert(std::this_thread::get_id());
     return {};
   }
+  Result<void> all_reduce_onto(std::span<float> data, std::span<float> to) override {
+    onto.push_back(data.size());
+    for (size_t i = 0; i < to.size(); ++i) to[i] += data[i];
+    return {};
+  }
   Result<void> all_gather(std::span<const std::byte> own,
                           std::span<const std::span<std::byte>>) override {
     gathers.push_back(own.size());
     return {};
   }
 
-  std::vector<size_t> counts, gathers;
+  std::vector<size_t> counts, onto, gathers;
   std::set<std::thread::id> threads;
 };
 
-TEST(TeamSums, OfManyRowsAreMadeHalfByHalfWhileTheOtherComputes) {
+TEST(TeamSums, OfFewRowsAreAddedAtOnceAndOfManyHalfByHalf) {
   const auto model = load(kSmall.model, slice_options(0, {1, 1}));
   const auto hidden = static_cast<size_t>(model->spec().hidden);
   const size_t layers = model->spec().layers;
@@ -186,11 +191,16 @@ TEST(TeamSums, OfManyRowsAreMadeHalfByHalfWhileTheOtherComputes) {
   ASSERT_TRUE(model->join(team).ok());
   const auto run = [&](int rows) {
     team.counts.clear();
+    team.onto.clear();
     const std::vector<int32_t> tokens(rows, 1);
     const std::vector<SequenceRows> sequences = {{.slot = 0, .position = 0, .rows = rows}};
     EXPECT_TRUE(model->forward({.sequences = sequences, .tokens = tokens}, {}, {}, {}).ok());
   };
+  run(8);
+  EXPECT_EQ(team.counts, std::vector<size_t>{8 * hidden}) << "of the embedding";
+  EXPECT_EQ(team.onto, std::vector<size_t>(2 * layers, 8 * hidden));
   run(63);
+  EXPECT_EQ(team.onto, std::vector<size_t>());
   EXPECT_EQ(team.counts, std::vector<size_t>(1 + 2 * layers, 63 * hidden));
   EXPECT_EQ(team.threads.size(), 1u);
   run(100);

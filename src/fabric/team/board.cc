@@ -118,13 +118,17 @@ Board::Board(Group& group, std::vector<int> ranks, int own, Wire wire, Segment s
       places_(reinterpret_cast<Place*>(segment_.data())),
       parts_(ranks_.size()) {}
 
-Result<void> Board::all_reduce(std::span<float> data) {
+Result<void> Board::all_reduce(std::span<float> data, std::span<float> to) {
   size_t at = 0;
   do {
     const auto numbers = data.subspan(at, std::min(kPieceNumbers, data.size() - at));
     parts_[own_] = lay(numbers, data.size());
     HEARTH_RETURN_IF_ERROR(collect(data.size()));
-    wire_.sum(parts_, numbers);
+    if (to.empty()) {
+      wire_.sum(parts_, numbers);
+    } else {
+      wire_.sum_onto(parts_, to.subspan(at, numbers.size()));
+    }
     at += numbers.size();
   } while (at < data.size());
   return {};

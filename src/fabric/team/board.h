@@ -23,8 +23,8 @@ class Board {
   static Result<std::unique_ptr<Board>> make(Group& group, std::vector<int> ranks, int own,
                                              Wire wire);
 
-  // As Collectives::all_reduce.
-  Result<void> all_reduce(std::span<float> data);
+  // As Collectives::all_reduce, or, unless `to` is empty, all_reduce_onto.
+  Result<void> all_reduce(std::span<float> data, std::span<float> to);
   // The first rank's numbers become those of all. REQUIRES: numbers travel as float32.
   Result<void> share(std::span<float> data);
   // Instead of share(), by the first rank: the others' ends with kCorrupt.

@@ -23,15 +23,20 @@ std::span<float> piece_of(std::span<float> data, size_t piece, size_t index) {
 Mail::Mail(Group& group, std::vector<int> ranks, int own, Wire wire)
     : group_(group), ranks_(std::move(ranks)), own_(own), wire_(wire), parts_(ranks_.size()) {}
 
-Result<void> Mail::all_reduce(std::span<float> data) {
+Result<void> Mail::all_reduce(std::span<float> data, std::span<float> to) {
   if (rooms_.empty()) rooms_.resize((size() + 1) * Wire::room(kPieceNumbers));
   if (data.size() <= kPieceNumbers) {
     const std::byte* part = encode(data, 0);
     HEARTH_RETURN_IF_ERROR(send_all(kTeamTag, {part, wire_.bytes(data.size())}));
-    return add(part, data);
+    if (to.empty()) return add(part, data);
+    HEARTH_RETURN_IF_ERROR(gather(part, data.size()));
+    wire_.sum_onto(parts_, to);
+    return {};
   }
   HEARTH_RETURN_IF_ERROR(announce(data.size()));
-  return size() == 2 ? sum_whole(data) : sum_sliced(data);
+  HEARTH_RETURN_IF_ERROR(size() == 2 ? sum_whole(data) : sum_sliced(data));
+  fabric::add(data, to);
+  return {};
 }
 
 Result<void> Mail::all_gather(std::span<const std::byte> own,
@@ -94,14 +99,19 @@ const std::byte* Mail::encode(std::span<const float> numbers, size_t piece) {
   return wire_.encode(numbers, rooms_.data() + room * Wire::room(kPieceNumbers));
 }
 
-Result<void> Mail::add(const std::byte* own, std::span<float> numbers) {
+Result<void> Mail::gather(const std::byte* own, size_t count) {
   for (int rank = 0; rank < size(); ++rank) {
     parts_[rank] = own;
     if (rank == own_) continue;
     std::byte* room = rooms_.data() + rank * Wire::room(kPieceNumbers);
-    HEARTH_RETURN_IF_ERROR(recv(rank, kTeamTag, {room, wire_.bytes(numbers.size())}));
+    HEARTH_RETURN_IF_ERROR(recv(rank, kTeamTag, {room, wire_.bytes(count)}));
     parts_[rank] = room;
   }
+  return {};
+}
+
+Result<void> Mail::add(const std::byte* own, std::span<float> numbers) {
+  HEARTH_RETURN_IF_ERROR(gather(own, numbers.size()));
   wire_.sum(parts_, numbers);
   return {};
 }

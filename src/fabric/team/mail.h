@@ -22,8 +22,9 @@ class Mail {
   // This is number `own` of `ranks`.
   Mail(Group& group, std::vector<int> ranks, int own, Wire wire);
 
-  // As those of Collectives.
-  Result<void> all_reduce(std::span<float> data);
+  // As Collectives::all_reduce, or, unless `to` is empty, all_reduce_onto.
+  Result<void> all_reduce(std::span<float> data, std::span<float> to);
+  // As Collectives'.
   Result<void> all_gather(std::span<const std::byte> own,
                           std::span<const std::span<std::byte>> all);
   // Instead of all_reduce(): that of the others ends with kCorrupt.
@@ -46,7 +47,10 @@ class Mail {
   Result<void> sum_whole(std::span<float> data);
   // `numbers` as this rank adds them, in a room of even and odd pieces.
   const std::byte* encode(std::span<const float> numbers, size_t piece);
-  // What the others sent as this rank encoded into `own`, with that.
+  // Notes in parts_ what the others sent of `count` numbers as this rank encoded its own into
+  // `own`, and that.
+  Result<void> gather(const std::byte* own, size_t count);
+  // `numbers` become the sum of these.
   Result<void> add(const std::byte* own, std::span<float> numbers);
 
   // Every rank adds a slice.

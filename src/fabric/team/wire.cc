@@ -90,7 +90,17 @@ void decode_as(const std::byte* part, size_t at, size_t count, Stride* to) {
   }
 }
 
-template <class Format>
+// `sum` becomes out's numbers from `at` on, or is added to them.
+template <bool kOnto>
+void put(const float* sum, size_t count, float* out) {
+  if constexpr (kOnto) {
+    for (size_t i = 0; i < count; ++i) out[i] += sum[i];
+  } else {
+    std::memcpy(out, sum, count * sizeof(float));
+  }
+}
+
+template <class Format, bool kOnto>
 void sum_as(std::span<const std::byte* const> parts, std::span<float> out) {
   Stride sum, part;
   for (size_t at = 0; at < out.size(); at += kStride) {
@@ -100,7 +110,7 @@ void sum_as(std::span<const std::byte* const> parts, std::span<float> out) {
       decode_as<Format>(parts[rank], at, count, &part);
       for (size_t i = 0; i < count; ++i) sum[i] += part[i];
     }
-    std::memcpy(out.data() + at, sum.data(), count * sizeof(float));
+    put<kOnto>(sum.data(), count, out.data() + at);
   }
 }
 
@@ -109,6 +119,7 @@ void fetch(const float* numbers) {
   for (size_t i = 0; i < kStride; i += 64 / sizeof(float)) __builtin_prefetch(numbers + i);
 }
 
+template <bool kOnto>
 void sum_floats(std::span<const std::byte* const> parts, std::span<float> out) {
   Stride room;
   for (size_t at = 0; at < out.size(); at += kStride) {
@@ -121,18 +132,39 @@ void sum_floats(std::span<const std::byte* const> parts, std::span<float> out) {
     // With more parts than two, `out` may be one that is still to be read.
     float* const sum = parts.size() == 2 ? out.data() + at : room.data();
     const float *first = part(0), *second = part(1);
+    const bool done = parts.size() == 2;
 #pragma GCC ivdep
-    for (size_t i = 0; i < count; ++i) sum[i] = first[i] + second[i];
-    if (parts.size() == 2) continue;
+    for (size_t i = 0; i < count; ++i) {
+      const float both = first[i] + second[i];
+      sum[i] = kOnto && done ? sum[i] + both : both;
+    }
+    if (done) continue;
     for (size_t rank = 2; rank < parts.size(); ++rank) {
       const float* next = part(rank);
       for (size_t i = 0; i < count; ++i) room[i] += next[i];
     }
-    std::memcpy(out.data() + at, room.data(), count * sizeof(float));
+    put<kOnto>(room.data(), count, out.data() + at);
+  }
+}
+
+template <bool kOnto>
+void sum_in(WirePrecision precision, std::span<const std::byte* const> parts,
+            std::span<float> out) {
+  switch (precision) {
+    case WirePrecision::kBf16:
+      return sum_as<Bf16, kOnto>(parts, out);
+    case WirePrecision::kQ8:
+      return sum_as<Q8, kOnto>(parts, out);
+    default:
+      return sum_floats<kOnto>(parts, out);
   }
 }
 
 }  // namespace
+
+void add(std::span<const float> numbers, std::span<float> to) {
+  for (size_t i = 0; i < to.size(); ++i) to[i] += numbers[i];
+}
 
 size_t Wire::bytes(size_t count) const {
   switch (precision_) {
@@ -159,14 +191,11 @@ const std::byte* Wire::encode(std::span<const float> numbers, std::byte* room) c
 }
 
 void Wire::sum(std::span<const std::byte* const> parts, std::span<float> out) const {
-  switch (precision_) {
-    case WirePrecision::kBf16:
-      return sum_as<Bf16>(parts, out);
-    case WirePrecision::kQ8:
-      return sum_as<Q8>(parts, out);
-    default:
-      return sum_floats(parts, out);
-  }
+  sum_in</*kOnto=*/false>(precision_, parts, out);
+}
+
+void Wire::sum_onto(std::span<const std::byte* const> parts, std::span<float> to) const {
+  sum_in</*kOnto=*/true>(precision_, parts, to);
 }
 
 }  // namespace hearth::fabric

@@ -14,6 +14,9 @@ inline constexpr size_t kWireBlock = 32;
 // No part has this length in any precision.
 inline constexpr size_t kNoPartBytes = 39;
 
+// to[i] += numbers[i]; nothing if `to` is empty.
+void add(std::span<const float> numbers, std::span<float> to);
+
 class Wire {
  public:
   explicit Wire(WirePrecision precision) : precision_(precision) {}
@@ -29,6 +32,8 @@ class Wire {
   // out[i] = parts[0][i] + parts[1][i] + ... in float32, every part as encode() gave it, two at
   // least. `out` may itself be one of them.
   void sum(std::span<const std::byte* const> parts, std::span<float> out) const;
+  // to[i] += what sum() gives. `to` is none of the parts.
+  void sum_onto(std::span<const std::byte* const> parts, std::span<float> to) const;
 
  private:
   const WirePrecision precision_;
