@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/prompt_rows.h"
 #include "base/units.h"
 #include "cli/command.h"
 #include "cli/local_model.h"
@@ -17,14 +18,12 @@
 #include "engine/work.h"
 #include "runtime/executor.h"
 #include "runtime/kv_plan.h"
-#include "runtime/scheduler.h"
 
 namespace hearth::cli {
 namespace {
 
 using std::chrono::steady_clock;
 
-constexpr int kRowsPerStep = 512;
 constexpr int kWarmupTokens = 8;
 
 struct Options {
@@ -88,7 +87,7 @@ int group_begin(int group, int groups, int batch) { return group * batch / group
 
 // Rows of the next step of a prompt with `left` tokens to go.
 int chunk_rows(int left, int stages) {
-  return std::min(runtime::prompt_rows(left, stages, kRowsPerStep), left);
+  return std::min(prompt_rows(left, stages, kStepRowsDefault), left);
 }
 
 // Drives an executor with as many equal sequences as asked, at the lengths asked. As many steps are
@@ -216,7 +215,8 @@ Result<std::vector<Test>> measure(const Options& options, const engine::WorkCoun
                                   Bench& bench, Machine& machine) {
   const int stages = options.local.pipeline;
   std::vector<Test> tests;
-  HEARTH_RETURN_IF_ERROR(bench.prefill(0, 0, std::max(1, std::min(options.prompt, kRowsPerStep))));
+  HEARTH_RETURN_IF_ERROR(
+      bench.prefill(0, 0, std::max(1, std::min(options.prompt, kStepRowsDefault))));
   HEARTH_RETURN_IF_ERROR(bench.decode(1, 1, std::min(options.generate, kWarmupTokens)));
   HEARTH_RETURN_IF_ERROR(bench.clear(options.batch));
   if (options.prompt > 0) {

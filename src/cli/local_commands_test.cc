@@ -11,6 +11,8 @@
 #include <tuple>
 
 #include "cli/test_program.h"
+#include "daemon/kept_times.h"
+#include "daemon/model_catalog.h"
 #include "daemon/runner/child_process.h"
 #include "fabric/transport.h"
 
@@ -456,6 +458,25 @@ TEST(BenchTest, LayersAreSharedOutByTheirTime) {
   EXPECT_EQ(layers({"pipeline=2"}), json({3, 3}));
   EXPECT_EQ(layers({"pipeline=2", "--quantize", "q4"}), json({4, 2}));
   EXPECT_EQ(layers({"tensor=2"}), json({6}));
+}
+
+TEST(BenchTest, MeasuredTimesBeatCountedBytes) {
+  const auto ember = daemon::read_model_facts("ember", HEARTH_SOURCE_DIR "/models/ember");
+  ASSERT_TRUE(ember.ok());
+  const TestFolder folder;
+  daemon::KeptTimes kept(folder.file(""), engine::Quantize::kNone);
+  const auto layers = [&](const std::string& kv) {
+    const Ran ran = run_hearth({"bench", "ember", "-p", "4", "-n", "1", "-r", "1", "--threads", "1",
+                                "--json", "--kv", kv, "--ranks", "pipeline=2"},
+                               "", folder.file(""));
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return json::parse(ran.out)["layers"];
+  };
+  kept.add(*ember, "q16", {.layers = {7e-3, 1e-3, 1e-3, 1e-3, 1e-3}});
+  EXPECT_EQ(layers("q16"), json({3, 3})) << "not all of the layers are known";
+  kept.add(*ember, "q16", {.layer_begin = 5, .layers = {1e-3}, .head = 1e-3});
+  EXPECT_EQ(layers("q16"), json({1, 5}));
+  EXPECT_EQ(layers("q8"), json({3, 3}));
 }
 
 TEST(ErrorTest, OneLineSaysWhatIsWrongAndTheStatusWhoseFaultItIs) {

@@ -15,11 +15,13 @@
 #include <utility>
 
 #include "base/config.h"
+#include "base/host_port.h"
 #include "base/ids.h"
 #include "base/layer_cuts.h"
 #include "base/limits.h"
 #include "cli/progress.h"
-#include "daemon/address.h"
+#include "daemon/kept_times.h"
+#include "daemon/model_catalog.h"
 #include "engine/work.h"
 #include "fabric/wire_precision.h"
 #include "store/model_locator.h"
@@ -113,19 +115,44 @@ void add_word_option(CLI::App& app, const std::string& flag, Words<Value> words,
       ->default_str(names.front());
 }
 
-// Stages that generate tokens about equally fast, as ranks of one machine are: what must be read
-// for a token takes the time.
-Result<std::vector<int>> cut_stages(const LocalModelOptions& options,
-                                    const engine::ModelFiles& files) {
-  const int layers = files.spec().layers;
-  if (options.pipeline == 1) return std::vector<int>{0, layers};
+// What this machine's daemon has measured, of all layers; nothing if it has not.
+std::optional<LayerCosts> measured_costs(const LocalModelOptions& options,
+                                         const LocalModel& local) {
+  if (options.precision == engine::Precision::kExact) return std::nullopt;
+  const auto facts = daemon::read_model_facts(local.name, local.path);
+  if (!facts.ok()) return std::nullopt;
+  const auto all = daemon::KeptTimes(directories().data, options.quantize).find(*facts);
+  const auto times = all.find(std::string(to_string(options.kv)));
+  if (times == all.end()) return std::nullopt;
+  const auto& [layers_ns, embedding_ns, head_ns] = times->second;
+  if (head_ns == 0 || std::ranges::find(layers_ns, 0) != layers_ns.end()) return std::nullopt;
+  return LayerCosts{.layers = {layers_ns.begin(), layers_ns.end()},
+                    .embedding = static_cast<double>(embedding_ns),
+                    .head = static_cast<double>(head_ns)};
+}
+
+// Otherwise what must be read for a token takes the time.
+Result<LayerCosts> counted_costs(const LocalModelOptions& options,
+                                 const engine::ModelFiles& files) {
   HEARTH_TRY(
       const engine::WorkCount count,
       engine::WorkCount::create(
           files, {.precision = options.precision, .quantize = options.quantize, .kv = options.kv}));
   LayerCosts costs{.head = count.head(1).bytes};
-  for (int i = 0; i < layers; ++i) costs.layers.push_back(count.layer(i, 1, 0, 1).bytes);
-  return cut_layers(costs, std::vector<StageRank>(static_cast<size_t>(options.pipeline)));
+  for (int i = 0; i < files.spec().layers; ++i) {
+    costs.layers.push_back(count.layer(i, 1, 0, 1).bytes);
+  }
+  return costs;
+}
+
+// Stages that generate tokens about equally fast, as ranks of one machine are.
+Result<std::vector<int>> cut_stages(const LocalModelOptions& options, const LocalModel& local) {
+  if (options.pipeline == 1) return std::vector<int>{0, local.files->spec().layers};
+  std::optional<LayerCosts> costs = measured_costs(options, local);
+  if (!costs) {
+    HEARTH_TRY(costs, counted_costs(options, *local.files));
+  }
+  return cut_layers(*costs, std::vector<StageRank>(static_cast<size_t>(options.pipeline)));
 }
 
 engine::Shard shard_of(const LocalModelOptions& options, const LocalModel& local, int rank) {
@@ -205,7 +232,7 @@ Result<std::vector<std::string>> load_all(const LocalModelOptions& options, cons
   for (auto& load : loads) {
     const Result<int> port = load.get();
     const std::string host = options.place(static_cast<int>(addresses.size())).host;
-    if (port.ok()) addresses.push_back(daemon::join_address(host, *port));
+    if (port.ok()) addresses.push_back(join_host_port(host, *port));
     if (!port.ok() && first.ok()) first = port.error();
   }
   if (!first.ok()) return first.error();
@@ -218,7 +245,7 @@ Result<void> connect_all(const LocalModelOptions& options, std::vector<std::stri
   if (options.ranks() > 1) {
     const std::string host = options.place(0).host;
     HEARTH_TRY(rendezvous, fabric::Rendezvous::listen(host));
-    addresses[0] = daemon::join_address(host, rendezvous->port());
+    addresses[0] = join_host_port(host, rendezvous->port());
   }
   const std::string token = random_hex(16);
   std::vector<std::future<Result<std::string>>> joins;
@@ -351,7 +378,7 @@ Result<LocalModel> open_model(const LocalModelOptions& options) {
         Code::kInvalidArgument,
         fmt::format("{} has {} layers: at most --ranks pipeline={}", local.name, layers, layers));
   }
-  HEARTH_TRY(local.cuts, cut_stages(options, *local.files));
+  HEARTH_TRY(local.cuts, cut_stages(options, local));
   return local;
 }
 

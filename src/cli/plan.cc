@@ -57,6 +57,15 @@ std::string speed_of(const json& plan) {
                      plan.at("firstTokenSeconds").get<double>());
 }
 
+std::string shared_by(const json& plan) {
+  if (plan.at("ranks").size() == 1 || !plan.at("cutBy").is_string()) return "";
+  const std::string by = plan.at("cutBy");
+  const char* what = plan.at("stages") == 1 ? "slices" : "layers";
+  if (by == "times") return fmt::format("{} are shared out by measured times\n", what);
+  if (by == "bytes") return fmt::format("{} are shared out by counted bytes and bandwidth\n", what);
+  return fmt::format("{} are shared out by {}\n", what, by);
+}
+
 // A stage is a box whose rows are its ranks; below it what goes to the next.
 void draw(const ClusterState& state, const json& plan) {
   const int stages = plan.at("stages");
@@ -146,8 +155,8 @@ Result<void> print(const Options& options, const ClusterState& state, const std:
       std::printf("%s\n", plan.dump(2).c_str());
       return {};
     }
-    std::printf("%s as %s: %s\n\n", options.model.c_str(), shape_of(plan).c_str(),
-                speed_of(plan).c_str());
+    std::printf("%s as %s: %s\n%s\n", options.model.c_str(), shape_of(plan).c_str(),
+                speed_of(plan).c_str(), shared_by(plan).c_str());
     draw(state, plan);
     print_links(plan);
     if (previews.size() > 1) print_others(previews);
@@ -178,7 +187,8 @@ Action declare_plan(CLI::App& app) {
   app.add_flag("--json", options->json, "Print JSON");
   app.footer(
       "Nothing is started: this is what POST /place_instance would do now. Predictions come from\n"
-      "measured memory bandwidth, arithmetic and links; 'hearth doctor' shows the links.\n\n"
+      "measured times of the model's layers (memory bandwidth, where nobody has run it yet),\n"
+      "arithmetic and links; 'hearth doctor' shows the links.\n\n"
       "Examples:\n"
       "  hearth plan ember                        where Ember would run\n"
       "  hearth plan ember --devices 2            over two devices at least\n"

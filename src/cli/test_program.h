@@ -38,8 +38,10 @@ struct Ran {
   std::string err;
 };
 
-// Runs the built program with `arguments`; `input` is its standard input.
-inline Ran run_hearth(const std::vector<std::string>& arguments, const std::string& input = "") {
+// Runs the built program with `arguments`; `input` is its standard input, and `data_dir` has what
+// this machine's daemon keeps, if anything.
+inline Ran run_hearth(const std::vector<std::string>& arguments, const std::string& input = "",
+                      const std::string& data_dir = "/nowhere") {
   const TestFolder folder;
   std::ofstream(folder.file("in"), std::ios::binary) << input;
   const auto quoted = [](const std::string& word) {
@@ -54,6 +56,7 @@ inline Ran run_hearth(const std::vector<std::string>& arguments, const std::stri
   static const TestFolder cache;  // of all programs of this test process
   std::string command = "HEARTH_MODELS_DIR=";
   command.append(quoted(HEARTH_SOURCE_DIR "/models"));
+  command.append(" HEARTH_DATA_DIR=").append(quoted(data_dir));
   command.append(" XDG_CACHE_HOME=").append(quoted(cache.file("cache")));
   command.append(" ").append(quoted(HEARTH_BINARY));
   for (const std::string& argument : arguments) command.append(" ").append(quoted(argument));

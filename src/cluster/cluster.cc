@@ -340,9 +340,8 @@ Result<std::shared_ptr<grpc::Channel>> ClusterImpl::channel(const DeviceId& id) 
   if (found != snapshot->view.devices.end() && found->second.status != DeviceStatus::kOffline) {
     if (auto channel = client_.channel(found->second.reachable_at, id)) return channel;
   }
-  const std::string name =
-      found == snapshot->view.devices.end() ? id.brief() : found->second.facts.name;
-  return Error(Code::kUnavailable, fmt::format("device {} is not online", name));
+  return Error(Code::kUnavailable,
+               fmt::format("device {} is not online", snapshot->view.name_of(id)));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "base/limits.h"
 #include "base/units.h"
 #include "cluster/prediction.h"
+#include "cluster/token_costs.h"
 #include "fabric/wire_precision.h"
 
 namespace hearth::cluster {
@@ -73,18 +75,36 @@ struct Grid {
 double memory_of(const DeviceView& device) {
   return static_cast<double>(std::max<int64_t>(0, device.facts.memory_available_bytes));
 }
-double speed_of(const DeviceView& device) {
-  return static_cast<double>(device.facts.memory_bytes_per_second);
+
+// By what layers and shares are dealt out.
+struct Measure {
+  const char* name = kCutByMemory;              // Plan::cut_by
+  std::function<double(const DeviceView&)> of;  // what a device has of it
+  LayerCosts costs;                             // how much of that the model's parts take
+};
+
+Measure by_memory(const Cost& cost, const ModelFacts& model) {
+  return {.name = kCutByMemory,
+          .of = memory_of,
+          .costs = {.layers = std::vector<double>(static_cast<size_t>(model.layers), cost.layer()),
+                    .embedding = cost.embedding,
+                    .head = cost.head}};
 }
-using Measure = double (*)(const DeviceView&);
+
+Measure by_speed(const TokenCosts& costs) {
+  return {.name = costs.measured() ? kCutByTimes : kCutByBytes,
+          .of = [&costs](const DeviceView& device) { return costs.speed(device.facts); },
+          .costs = costs.costs()};
+}
 
 // What each rank of a stage does of it, in thousandths.
-std::vector<int> shares_by(Measure measure, std::span<const DeviceView* const> stage) {
+std::vector<int> shares_by(const Measure& measure, std::span<const DeviceView* const> stage) {
   double sum = 0;
-  for (const DeviceView* device : stage) sum += measure(*device);
+  for (const DeviceView* device : stage) sum += measure.of(*device);
   std::vector<int> shares;
   for (const DeviceView* device : stage) {
-    const double part = sum > 0 ? measure(*device) / sum : 1.0 / static_cast<double>(stage.size());
+    const double part =
+        sum > 0 ? measure.of(*device) / sum : 1.0 / static_cast<double>(stage.size());
     shares.push_back(std::max(1, static_cast<int>(std::lround(part * 1000))));
   }
   return shares;
@@ -99,8 +119,7 @@ double cache_part(double part, int kv_heads) {
 // One way to give the ranks of a grid their layers.
 class Cut {
  public:
-  // `measure`: by which layers and shares are dealt out.
-  Cut(const Grid& grid, const PlacementRequest& request, Measure measure)
+  Cut(const Grid& grid, const PlacementRequest& request, const Measure& measure)
       : grid_(grid), model_(request.model), cost_(Cost::of(request)), measure_(measure) {
     for (size_t stage = 0; stage < grid.stages(); ++stage) {
       shares_.push_back(shares_by(measure, grid.stage(stage)));
@@ -113,29 +132,17 @@ class Cut {
     int64_t room = 0;
     for (size_t stage = 0; stage < grid_.stages(); ++stage) {
       double speed = 0;
-      for (const DeviceView* device : grid_.stage(stage)) speed += measure_(*device);
+      for (const DeviceView* device : grid_.stage(stage)) speed += measure_.of(*device);
       stages.push_back({.speed = std::max(speed, 1.0), .layers_max = layers_max(stage)});
       room += stages.back().layers_max;
     }
     if (room < model_.layers) return std::nullopt;
-    const std::vector<int> cuts = cut_layers(costs(), stages);
+    const std::vector<int> cuts = cut_layers(measure_.costs, stages);
     if (cuts.empty()) return std::nullopt;
     return to_plan(cuts);
   }
 
  private:
-  // In what `measure_` counts: bytes of memory, or bytes that a token reads.
-  LayerCosts costs() const {
-    const auto layers = static_cast<size_t>(model_.layers);
-    if (measure_ == memory_of) {
-      return {.layers = std::vector<double>(layers, cost_.layer()),
-              .embedding = cost_.embedding,
-              .head = cost_.head};
-    }
-    return {.layers = std::vector<double>(layers, token_cost(model_, 1, false).bytes),
-            .head = token_cost(model_, 0, true).bytes};
-  }
-
   double part(size_t stage, size_t slice) const {
     const std::vector<int>& shares = shares_[stage];
     return static_cast<double>(shares[slice]) / std::accumulate(shares.begin(), shares.end(), 0.0);
@@ -159,7 +166,7 @@ class Cut {
   }
 
   Plan to_plan(const std::vector<int>& cuts) const {
-    Plan plan{.slices = static_cast<int>(grid_.slices)};
+    Plan plan{.slices = static_cast<int>(grid_.slices), .cut_by = measure_.name};
     for (size_t stage = 0; stage < grid_.stages(); ++stage) {
       const std::string wire(fabric::to_string(wire_of(stage)));
       for (size_t slice = 0; slice < grid_.slices; ++slice) {
@@ -188,7 +195,7 @@ class Cut {
   const Grid& grid_;
   const ModelFacts& model_;
   const Cost cost_;
-  const Measure measure_;
+  const Measure& measure_;
   std::vector<std::vector<int>> shares_;  // by stage
 };
 
@@ -232,6 +239,9 @@ bool has_fast_stages(const Grid& grid) {
   return true;
 }
 
+// What devices say of themselves may make any number of seconds.
+int64_t nanoseconds(double seconds) { return static_cast<int64_t>(std::min(seconds * 1e9, 1e15)); }
+
 struct Candidate {
   Plan plan;
   bool preferred = false;  // a tensor plan over fast links
@@ -239,21 +249,22 @@ struct Candidate {
   std::optional<double> seconds{};
 };
 
-std::optional<Candidate> candidate_of(const Grid& grid, const PlacementRequest& request) {
-  const bool measured = request.model.token_bytes > 0 &&
-                        std::ranges::all_of(grid.devices, [](const DeviceView* device) {
-                          return speed_of(*device) > 0;
-                        });
+std::optional<Candidate> candidate_of(const Grid& grid, const PlacementRequest& request,
+                                      const TokenCosts& costs) {
+  const bool known = request.model.token_bytes > 0 &&
+                     std::ranges::all_of(grid.devices, [&costs](const DeviceView* device) {
+                       return costs.speed(device->facts) > 0;
+                     });
   std::optional<Plan> plan;
-  if (measured) plan = Cut(grid, request, speed_of).plan();
+  if (known) plan = Cut(grid, request, by_speed(costs)).plan();
   // Also where speed asks more of a device than its memory holds.
-  if (!plan) plan = Cut(grid, request, memory_of).plan();
+  if (!plan) plan = Cut(grid, request, by_memory(Cost::of(request), request.model)).plan();
   if (!plan) return std::nullopt;
   Candidate candidate{.plan = *std::move(plan)};
   candidate.preferred = grid.slices > 1 && has_fast_stages(grid);
-  if (const auto fast = predict(candidate.plan, request.model, facts_of(grid.devices))) {
-    candidate.plan.token_ns = static_cast<int64_t>(fast->token_seconds * 1e9);
-    candidate.plan.first_token_ns = static_cast<int64_t>(fast->first_token_seconds * 1e9);
+  if (const auto fast = predict(candidate.plan, request.model, costs, facts_of(grid.devices))) {
+    candidate.plan.token_ns = nanoseconds(fast->token_seconds);
+    candidate.plan.first_token_ns = nanoseconds(fast->first_token_seconds);
     candidate.seconds = fast->first_token_seconds + kAnswerTokens * fast->token_seconds;
   }
   return candidate;
@@ -268,13 +279,13 @@ bool better(const Candidate& a, const Candidate& b) {
 
 // The best plan with all of these devices.
 std::optional<Plan> best_of(const std::vector<const DeviceView*>& devices,
-                            const PlacementRequest& request) {
+                            const PlacementRequest& request, const TokenCosts& costs) {
   const ModelFacts& model = request.model;
   std::optional<Candidate> best;
   const auto consider = [&](size_t slices) {
     const size_t stages = devices.size() / slices;
     if (devices.size() % slices != 0 || stages > static_cast<size_t>(model.layers)) return;
-    auto candidate = candidate_of(grid_of(devices, slices), request);
+    auto candidate = candidate_of(grid_of(devices, slices), request, costs);
     if (candidate && (!best || better(*candidate, *best))) best = std::move(candidate);
   };
   const size_t slices_max = std::min(devices.size(), static_cast<size_t>(model.slices_max));
@@ -304,15 +315,6 @@ Error too_few(const PlacementRequest& request, size_t online, size_t holding) {
 
 }  // namespace
 
-bool holds(const DeviceView& device, const ModelFacts& model) {
-  return std::any_of(
-      device.facts.models.begin(), device.facts.models.end(), [&](const ModelFacts& other) {
-        return other.id == model.id && other.layers == model.layers &&
-               other.architecture == model.architecture && other.encoding == model.encoding &&
-               other.layer_bytes == model.layer_bytes;
-      });
-}
-
 Result<Plan> place(const PlacementRequest& request, const std::vector<DeviceView>& devices) {
   const ModelFacts& model = request.model;
   const bool cache_possible = std::ranges::all_of(
@@ -337,7 +339,7 @@ Result<Plan> place(const PlacementRequest& request, const std::vector<DeviceView
   for (const DeviceView& device : devices) {
     if (device.status != DeviceStatus::kOnline) continue;
     ++online;
-    if (holds(device, model)) usable.push_back(&device);
+    if (find_same(device.facts, model) != nullptr) usable.push_back(&device);
   }
   if (usable.size() < static_cast<size_t>(request.min_devices)) {
     return too_few(request, online, usable.size());
@@ -349,6 +351,7 @@ Result<Plan> place(const PlacementRequest& request, const std::vector<DeviceView
     return a->facts.id < b->facts.id;
   });
 
+  const TokenCosts costs(model, request.kv, facts_of(usable));
   const size_t most = std::min(usable.size(), static_cast<size_t>(ranks_max));
   std::vector<const DeviceView*> chosen;
   double available = 0;
@@ -356,7 +359,7 @@ Result<Plan> place(const PlacementRequest& request, const std::vector<DeviceView
     chosen.push_back(usable[ranks - 1]);
     available += memory_of(*chosen.back());
     if (ranks < static_cast<size_t>(request.min_devices)) continue;
-    if (auto plan = best_of(chosen, request)) return *std::move(plan);
+    if (auto plan = best_of(chosen, request, costs)) return *std::move(plan);
   }
   return Error(
       Code::kResourceExhausted,

@@ -9,9 +9,6 @@
 
 namespace hearth::cluster {
 
-// Whether the device has the model's files, and not others of the same name.
-bool holds(const DeviceView& device, const ModelFacts& model);
-
 struct PlacementRequest {
   ModelFacts model;
   int min_devices = 1;     // use at least this many
@@ -23,8 +20,9 @@ struct PlacementRequest {
 // x 1.2 plus KV cache), biggest first as head. Of the ways to cut it over these devices (a
 // pipeline, a tensor group, a pipeline of such groups): a tensor group if all its links exceed 40
 // Gbit/s, else what is predicted to be the fastest, else a pipeline. Layers and slices are dealt
-// out by the devices' measured speed, as far as their memory goes; by memory where speed is not
-// known.
+// out by the times that devices measured of the model's layers (token_costs.h), by counted bytes
+// and memory bandwidth where none has run it, as far as their memory goes; by memory where speed is
+// not known.
 //
 // Only online devices that hold the model's files count. kResourceExhausted or kInvalidArgument say
 // in one sentence what is missing ("ember needs 2 devices and 1 is online"). epoch and token are

@@ -343,6 +343,168 @@ TEST(PlacementTest, HostileSizesAreRefused) {
   EXPECT_EQ(place({.model = model_of(4, -1)}, {}).error().code(), Code::kInvalidArgument);
 }
 
+// What a device that reads `bytes_per_second` would measure of the model, by its counted bytes.
+TokenTimes times_at(const ModelFacts& model, double bytes_per_second) {
+  const double head = static_cast<double>(model.head_bytes);
+  const double layer = (static_cast<double>(model.token_bytes) - head) / model.layers;
+  const auto ns = [=](double bytes) {
+    return static_cast<int64_t>(1e9 * bytes / bytes_per_second);
+  };
+  return {.layers_ns = std::vector<int64_t>(static_cast<size_t>(model.layers), ns(layer)),
+          .embedding_ns = 1000,
+          .head_ns = ns(head)};
+}
+
+void set_times(DeviceView& device, const TokenTimes& times) {
+  device.facts.models[0].token_times["q16"] = times;
+}
+
+Plan pipeline_of(const ModelFacts& model, const std::vector<DeviceView>& devices) {
+  const auto plan = place(
+      {.model = model, .min_devices = static_cast<int>(devices.size()), .sharding = "pipeline"},
+      devices);
+  EXPECT_TRUE(plan.ok()) << plan.error().message();
+  return plan.ok() ? *plan : Plan{};
+}
+
+TEST(PlacementTest, SaysByWhatLayersAreCut) {
+  const ModelFacts model = sliceable();
+  auto devices = devices_of(model, {20, 20}, 10, 1);
+  EXPECT_EQ(pipeline_of(model, devices).cut_by, "bytes");
+  set_times(devices[1], times_at(model, 10e9));
+  EXPECT_EQ(pipeline_of(model, devices).cut_by, "times");
+  const auto other =
+      place({.model = model, .min_devices = 2, .kv = "q8", .sharding = "pipeline"}, devices);
+  EXPECT_EQ(other->cut_by, "bytes") << "with another cache nothing was measured";
+  devices[0].facts.memory_bytes_per_second = 0;
+  EXPECT_EQ(pipeline_of(model, devices).cut_by, "memory");
+}
+
+TEST(PlacementTest, AHeadThatTakesHalfOfTheTimeIsHalfOfTheWork) {
+  const ModelFacts model = sliceable();
+  auto devices = devices_of(model, {20, 20}, 10, 1);
+  EXPECT_THAT(layers_of(pipeline_of(model, devices)), ElementsAre(8, 8));
+  TokenTimes times = times_at(model, 17e9);
+  times.head_ns = 8 * times.layers_ns[0];
+  set_times(devices[0], times);
+  EXPECT_THAT(layers_of(pipeline_of(model, devices)), ElementsAre(12, 4));
+  times.embedding_ns = 4 * times.layers_ns[0];
+  set_times(devices[0], times);
+  EXPECT_THAT(layers_of(pipeline_of(model, devices)), ElementsAre(10, 6));
+}
+
+TEST(PlacementTest, LayersOfExpertsTakeLongerThanPlainOnes) {
+  const ModelFacts model = sliceable();
+  auto devices = devices_of(model, {20, 20}, 10, 1);
+  TokenTimes times = times_at(model, 17e9);
+  // Eight plain layers, and eight mixtures that take three times as long.
+  for (size_t i = 8; i < 16; ++i) times.layers_ns[i] *= 3;
+  set_times(devices[0], times);
+  EXPECT_THAT(layers_of(pipeline_of(model, devices)), ElementsAre(11, 5));
+  set_times(devices[1], times);
+  EXPECT_THAT(layers_of(pipeline_of(model, devices)), ElementsAre(11, 5));
+}
+
+TEST(PlacementTest, ADevicesOwnTimesBeatItsBandwidth) {
+  const ModelFacts model = sliceable();
+  auto devices = devices_of(model, {20, 20}, 10, 1);
+  set_times(devices[0], times_at(model, 10e9));
+  set_times(devices[1], times_at(model, 5e9));
+  const Plan plan = pipeline_of(model, devices);
+  EXPECT_THAT(layers_of(plan), ElementsAre(11, 5));
+  const auto tensor = place({.model = model, .min_devices = 2, .sharding = "tensor"}, devices);
+  EXPECT_THAT(shares_of(*tensor), ElementsAre(667, 333));
+  // 1.1 GB at 10 GB/s, then 0.5 GB at 5 GB/s.
+  EXPECT_NEAR(static_cast<double>(plan.token_ns), 210e6, 2e6);
+}
+
+TEST(PlacementTest, WhoHasNotRunTheModelIsComparedByBandwidth) {
+  const ModelFacts model = sliceable();
+  // The first one reaches half of its bandwidth with this model, and so will the others.
+  auto devices = devices_of(model, {20, 20, 40}, 10, 1);
+  set_times(devices[0], times_at(model, 10e9));
+  EXPECT_THAT(layers_of(pipeline_of(model, devices)), ElementsAre(4, 4, 8));
+}
+
+TEST(PlacementTest, StagesThatTimedTheirOwnLayersAreComparedByWhatTheseRead) {
+  const ModelFacts model = sliceable();
+  auto devices = devices_of(model, {20, 20}, 10, 1);
+  TokenTimes first = times_at(model, 12e9);
+  TokenTimes second = times_at(model, 4e9);
+  std::fill(first.layers_ns.begin() + 8, first.layers_ns.end(), 0);
+  std::fill(second.layers_ns.begin(), second.layers_ns.begin() + 8, 0);
+  set_times(devices[0], first);
+  set_times(devices[1], second);
+  EXPECT_THAT(layers_of(pipeline_of(model, devices)), ElementsAre(12, 4));
+}
+
+TEST(PlacementTest, PromptsKeepAllStagesBusy) {
+  ModelFacts model = sliceable();
+  const auto first_token_s = [&](const std::vector<double>& speeds) {
+    return 1e-9 * static_cast<double>(
+                      pipeline_of(model, devices_of(model, speeds, 10, 10)).first_token_ns);
+  };
+  // 512 rows of 1.6 G multiply-adds at half of 600 G/s.
+  const double alone = first_token_s({20});
+  EXPECT_NEAR(alone, 2.73, 0.01);
+  // Eight chunks, and one more until the second stage has the first.
+  EXPECT_NEAR(first_token_s({20, 20}), alone / 2 * 9 / 8, 0.03);
+  EXPECT_NEAR(first_token_s({20, 20, 20, 20}), alone / 4 * 11 / 8, 0.03);
+  // The slowest stage sets the pace: one layer takes the third device longer than the others take
+  // for all that they have.
+  const double slow = first_token_s({20, 20, 1});
+  EXPECT_GT(slow, 8 * 64 * 1e8 / (0.5 * 3e10));
+  EXPECT_LT(slow, 8 * 64 * 1e8 / (0.5 * 3e10) + 0.5);
+}
+
+TEST(PlacementTest, OnlyTheLastRowOfAPromptMeetsTheHead) {
+  ModelFacts model = sliceable();
+  const auto devices = devices_of(model, {20}, 10, 10);
+  const int64_t without = place({.model = model}, devices)->first_token_ns;
+  // As many multiply-adds again, in the head.
+  model.head_bytes = model.token_bytes;
+  model.token_bytes *= 2;
+  model.token_multiply_adds *= 2;
+  auto with_head = devices;
+  with_head[0].facts.models = {model};
+  const int64_t with = place({.model = model}, with_head)->first_token_ns;
+  EXPECT_GE(with, without);
+  EXPECT_LT(with, without + without / 10);
+}
+
+TEST(PlacementTest, WhateverDevicesSayOfTimesThereIsAPlan) {
+  const ModelFacts model = sliceable();
+  const auto plain = pipeline_of(model, devices_of(model, {20, 20}, 10, 1));
+  const auto plan_with = [&](const TokenTimes& times) {
+    auto devices = devices_of(model, {20, 20}, 10, 1);
+    set_times(devices[0], times);
+    return pipeline_of(model, devices);
+  };
+  // Not about this model, or about nothing: as if nothing had been said.
+  for (const size_t count : {0u, 1u, 15u, 17u, 1000u}) {
+    EXPECT_EQ(plan_with({.layers_ns = std::vector<int64_t>(count, 1000)}).cut_by, "bytes");
+  }
+  for (const int64_t ns : {int64_t{0}, int64_t{-1}, INT64_MIN}) {
+    const Plan plan = plan_with({.layers_ns = std::vector<int64_t>(16, ns), .head_ns = ns});
+    EXPECT_EQ(plan.cut_by, "bytes");
+    EXPECT_EQ(layers_of(plan), layers_of(plain));
+  }
+  // Absurd, but numbers: a plan that covers every layer.
+  for (const int64_t ns : {int64_t{1}, INT64_MAX}) {
+    TokenTimes times{.layers_ns = std::vector<int64_t>(16, ns), .embedding_ns = ns, .head_ns = 1};
+    times.layers_ns[3] = 1;
+    times.layers_ns[7] = INT64_MAX;
+    times.layers_ns[9] = -5;
+    const Plan plan = plan_with(times);
+    EXPECT_EQ(plan.cut_by, "times");
+    ASSERT_EQ(plan.ranks.size(), 2u);
+    EXPECT_EQ(plan.ranks[0].layer_begin, 0);
+    EXPECT_EQ(plan.ranks[0].layer_end, plan.ranks[1].layer_begin);
+    EXPECT_EQ(plan.ranks[1].layer_end, 16);
+    EXPECT_GT(plan.token_ns, 0);
+  }
+}
+
 // Whatever the devices: a plan covers every layer once, fits, and does not depend on the order of
 // the input.
 TEST(PlacementTest, PlansHoldForAnyDevices) {

@@ -3,35 +3,46 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/prompt_rows.h"
 #include "cluster/links.h"
 #include "fabric/wire_precision.h"
 
 namespace hearth::cluster {
 namespace {
 
-// What models reach of the rates that are measured in loops without anything else: about, by the
+// What models reach of the rate that is measured in a loop without anything else: about, by the
 // tables of docs/performance.md.
-constexpr double kReadReached = 0.85;
 constexpr double kMultiplyReached = 0.5;
 constexpr double kTokenBytes = 64;  // of a message that carries tokens or a step
 
 class Predictor {
  public:
-  Predictor(const Plan& plan, const ModelFacts& model,
+  Predictor(const Plan& plan, const ModelFacts& model, const TokenCosts& costs,
             const std::vector<const DeviceFacts*>& devices)
-      : plan_(plan), model_(model), devices_(devices) {}
+      : plan_(plan), model_(model), costs_(costs), devices_(devices) {}
 
-  // One pass of all ranks over `rows` rows of a sequence.
+  // Until all ranks have passed over `rows` rows of a sequence, a chunk after another, and a token
+  // has come back. Stages compute the next chunk while they send one.
   std::optional<double> pass(int rows) const {
-    double seconds = 0;
-    for (int stage = 0; stage < plan_.stages(); ++stage) {
-      const auto computing = compute(stage, rows);
-      const auto summing = sums(stage, rows);
-      const auto sending = send_on(stage, rows);
-      if (!computing || !summing || !sending) return std::nullopt;
-      seconds += *computing + *summing + *sending;
+    const auto stages = static_cast<size_t>(plan_.stages());
+    std::vector<double> computed(stages);  // when each stage is done with its latest chunk
+    std::vector<double> sent(stages);
+    for (int left = rows; left > 0;) {
+      const int chunk = std::min(prompt_rows(left, plan_.stages(), kStepRowsDefault), left);
+      left -= chunk;
+      double arrived = 0;
+      for (size_t i = 0; i < stages; ++i) {
+        const int stage = static_cast<int>(i);
+        const auto computing = compute(stage, chunk, /*logits=*/left == 0);
+        const auto summing = sums(stage, chunk);
+        const auto sending = send_on(stage, chunk);
+        if (!computing || !summing || !sending) return std::nullopt;
+        computed[i] = std::max(computed[i], arrived) + *computing + *summing;
+        sent[i] = std::max(sent[i], computed[i]) + *sending;
+        arrived = sent[i];
+      }
     }
-    return seconds;
+    return sent.back();
   }
 
  private:
@@ -39,11 +50,13 @@ class Predictor {
     return static_cast<size_t>(stage * plan_.slices + slice);
   }
 
-  // Of its slowest rank.
-  std::optional<double> compute(int stage, int rows) const {
+  // Of its slowest rank. The head meets the last row alone, if it gives `logits`.
+  std::optional<double> compute(int stage, int rows, bool logits) const {
     const RankPlan& first = plan_.ranks[rank_of(stage, 0)];
-    const TokenCost cost =
-        token_cost(model_, first.layer_end - first.layer_begin, stage + 1 == plan_.stages());
+    const bool head = logits && stage + 1 == plan_.stages();
+    const double multiply_adds =
+        rows * token_cost(model_, first.layer_end - first.layer_begin, false).multiply_adds +
+        (head ? token_cost(model_, 0, true).multiply_adds : 0);
     double shares = 0;
     for (int slice = 0; slice < plan_.slices; ++slice) {
       shares += plan_.ranks[rank_of(stage, slice)].share;
@@ -52,16 +65,16 @@ class Predictor {
     for (int slice = 0; slice < plan_.slices; ++slice) {
       const size_t rank = rank_of(stage, slice);
       const DeviceFacts& device = *devices_[rank];
-      if (device.memory_bytes_per_second <= 0 || device.multiply_adds_per_second <= 0) {
-        return std::nullopt;
+      const auto token = costs_.seconds(device, first.layer_begin, first.layer_end, head);
+      if (!token || device.multiply_adds_per_second <= 0) return std::nullopt;
+      double seconds = *token;
+      // What a token was measured to take has its products in it.
+      if (rows > 1 || !costs_.has_timed(device)) {
+        seconds = std::max(
+            seconds, multiply_adds /
+                         (kMultiplyReached * static_cast<double>(device.multiply_adds_per_second)));
       }
-      const double reading =
-          cost.bytes / (kReadReached * static_cast<double>(device.memory_bytes_per_second));
-      const double multiplying =
-          rows * cost.multiply_adds /
-          (kMultiplyReached * static_cast<double>(device.multiply_adds_per_second));
-      slowest =
-          std::max(slowest, plan_.ranks[rank].share / shares * std::max(reading, multiplying));
+      slowest = std::max(slowest, plan_.ranks[rank].share / shares * seconds);
     }
     return slowest;
   }
@@ -102,20 +115,11 @@ class Predictor {
 
   const Plan& plan_;
   const ModelFacts& model_;
+  const TokenCosts& costs_;
   const std::vector<const DeviceFacts*>& devices_;
 };
 
 }  // namespace
-
-TokenCost token_cost(const ModelFacts& model, int layers, bool head) {
-  const double all = static_cast<double>(model.token_bytes);
-  const double head_bytes = std::min(static_cast<double>(model.head_bytes), all);
-  const double bytes =
-      (all - head_bytes) * layers / std::max(model.layers, 1) + (head ? head_bytes : 0);
-  // Multiply-adds are spread as bytes are: nearly all weights have one width.
-  const double part = all > 0 ? bytes / all : 0;
-  return {bytes, part * static_cast<double>(model.token_multiply_adds)};
-}
 
 const LinkFacts* link_between(const DeviceFacts& a, const DeviceFacts& b) {
   if (const LinkFacts* link = best_link(a, b.id)) return link;
@@ -136,9 +140,10 @@ const LinkFacts* slowest_link(const std::vector<const DeviceFacts*>& devices) {
 }
 
 std::optional<Prediction> predict(const Plan& plan, const ModelFacts& model,
+                                  const TokenCosts& costs,
                                   const std::vector<const DeviceFacts*>& devices) {
   if (model.token_bytes <= 0 || model.token_multiply_adds <= 0) return std::nullopt;
-  const Predictor predictor(plan, model, devices);
+  const Predictor predictor(plan, model, costs, devices);
   const auto token = predictor.pass(1);
   const auto prompt = predictor.pass(kPredictedPromptTokens);
   if (!token || !prompt) return std::nullopt;

@@ -4,20 +4,13 @@
 #include <optional>
 #include <vector>
 
+#include "cluster/token_costs.h"
 #include "cluster/view.h"
 
 namespace hearth::cluster {
 
 // The prompt of Plan::first_token_ns.
 inline constexpr int kPredictedPromptTokens = 512;
-
-// Bytes that a token reads, and multiply-adds that it needs, in so many layers of a model, with the
-// head or without.
-struct TokenCost {
-  double bytes = 0;
-  double multiply_adds = 0;
-};
-TokenCost token_cost(const ModelFacts& model, int layers, bool head);
 
 // The link by which ranks on two devices talk, as either of them measured it; nullptr if neither
 // did.
@@ -30,11 +23,13 @@ struct Prediction {
   double first_token_seconds = 0;  // of a prompt of kPredictedPromptTokens
 };
 
-// Of one sequence. Each stage takes as long as its slowest rank reads its share of the weights (or
-// multiplies with them), two sums a layer over its links, and one more for the embedding; hidden
-// states go from stage to stage, and tokens back. `devices`: of the plan's ranks, in their order.
-// Nothing when a rate or a link is not measured.
+// Of one sequence. Each stage takes as long as its slowest rank needs for its share of a token (or
+// multiplies with it), two sums a layer over its links, and one more for the embedding; hidden
+// states go from stage to stage, and tokens back. A prompt goes through the stages in chunks
+// (base/prompt_rows.h), on which they work at the same time. `devices`: of the plan's ranks, in
+// their order. Nothing when a rate or a link is not measured.
 std::optional<Prediction> predict(const Plan& plan, const ModelFacts& model,
+                                  const TokenCosts& costs,
                                   const std::vector<const DeviceFacts*>& devices);
 
 }  // namespace hearth::cluster

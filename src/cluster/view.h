@@ -10,6 +10,15 @@
 
 namespace hearth::cluster {
 
+// How long the parts of a model took a device for one token.
+struct TokenTimes {
+  std::vector<int64_t> layers_ns;  // [layers of the model]; 0: not timed there
+  int64_t embedding_ns = 0;        // as layers'
+  int64_t head_ns = 0;
+
+  bool operator==(const TokenTimes&) const = default;
+};
+
 // A model as placement sees it; published by each device that holds its files.
 struct ModelFacts {
   std::string id;  // alias, path or hub id; what people call it
@@ -30,8 +39,11 @@ struct ModelFacts {
   int hidden = 0;                   // numbers that go from layer to layer
   int kv_heads = 0;                 // more slices than these share them
   int slices_max = 1;               // how many ranks can share a layer
+  // What the device measured when it ran the model, by the type of the KV cache's numbers.
+  std::map<std::string, TokenTimes> token_times;
 
   int64_t total_bytes() const { return layer_bytes * layers + embedding_bytes + head_bytes; }
+  bool operator==(const ModelFacts&) const = default;
 };
 
 // A directed path from the device that tells of it to another, over one address of each, measured.
@@ -82,6 +94,12 @@ struct DeviceView {
   std::string reachable_at;
 };
 
+// "times" that devices measured of the model's layers, "bytes" of them and measured bandwidth, or
+// the "memory" that is available.
+inline constexpr const char* kCutByTimes = "times";
+inline constexpr const char* kCutByBytes = "bytes";
+inline constexpr const char* kCutByMemory = "memory";
+
 // One rank of a plan.
 struct RankPlan {
   DeviceId device;
@@ -103,6 +121,8 @@ struct Plan {
   std::string token;  // shared secret of the epoch's group (fabric/group.h)
   std::vector<RankPlan> ranks;
   int slices = 1;
+  // By what layers and slices were dealt out: one of kCutBy...; empty: not known.
+  std::string cut_by;
   // Predicted for one sequence; 0 where not enough is measured.
   int64_t token_ns = 0;
   int64_t first_token_ns = 0;  // of a prompt of kPredictedPromptTokens (placement.h)
@@ -160,6 +180,13 @@ struct ClusterView {
   std::map<DeviceId, DeviceView> devices;  // this one included
   std::map<InstanceId, InstanceView> instances;
   std::vector<RunnerView> runners;  // of online devices
+
+  // What people call the device; the beginning of its id where that is not known.
+  std::string name_of(const DeviceId& id) const {
+    const auto device = devices.find(id);
+    const bool named = device != devices.end() && !device->second.facts.name.empty();
+    return named ? device->second.facts.name : id.brief();
+  }
 };
 
 }  // namespace hearth::cluster

@@ -1,7 +1,5 @@
 #include "daemon/address.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 
@@ -23,11 +21,6 @@ Address split_address(std::string_view text) {
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   address.host = host;
   return address;
-}
-
-std::string join_address(std::string_view host, int port) {
-  const bool ipv6 = host.find(':') != std::string_view::npos;
-  return ipv6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
 }
 
 std::string_view address_type(std::string_view host) {

@@ -1,4 +1,4 @@
-// "host:port" as text: "10.0.0.2:52416", "studio.local:52416", "[fe80::1%eth0]:52416".
+// Parts of "host:port" texts: "10.0.0.2:52416", "studio.local:52416", "[fe80::1%eth0]:52416".
 #pragma once
 
 #include <string>
@@ -12,9 +12,6 @@ struct Address {
 };
 
 Address split_address(std::string_view text);
-
-// Puts brackets around an IPv6 host.
-std::string join_address(std::string_view host, int port);
 
 // "ip4", "ip6" or "dns".
 std::string_view address_type(std::string_view host);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/host_port.h"
+
 namespace hearth::daemon {
 namespace {
 
@@ -23,9 +25,9 @@ TEST(Address, ToleratesWhatHasNoPort) {
   EXPECT_EQ(split_address("").host, "");
 }
 
-TEST(Address, JoinsSoThatSplittingGivesTheSame) {
+TEST(Address, SplitsWhatWasJoined) {
   for (const char* host : {"10.0.0.2", "studio.local", "fe80::1%eth0", "::1"}) {
-    const Address back = split_address(join_address(host, 7));
+    const Address back = split_address(join_host_port(host, 7));
     EXPECT_EQ(back.host, host);
     EXPECT_EQ(back.port, 7);
   }

@@ -1,6 +1,7 @@
 #include "daemon/backend.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <chrono>
 #include <map>
@@ -11,6 +12,7 @@
 #include "daemon/instance_router.h"
 #include "daemon/instance_status.h"
 #include "daemon/state_json.h"
+#include "engine/kv_type.h"
 
 namespace hearth::daemon {
 namespace {
@@ -75,26 +77,23 @@ class ClusterBackend final : public serve::Backend {
     return daemon::instance_json(view, instance->second);
   }
 
-  Result<std::string> previews_json(const std::string& model_id,
-                                    const std::string& sharding) override {
+  Result<std::string> previews_json(const serve::PlaceRequest& request) override {
     const cluster::ClusterView view = cluster_->view();
-    HEARTH_TRY(const cluster::ModelFacts model, find_model(view, model_id));
-    return daemon::previews_json(view, {.model = model, .kv = kv_, .sharding = sharding});
+    HEARTH_TRY(const cluster::PlacementRequest placement, placement_of(request, view));
+    return daemon::previews_json(view, placement);
   }
 
   Result<std::string> place_instance(const serve::PlaceRequest& request) override {
     const cluster::ClusterView view = cluster_->view();
-    HEARTH_TRY(const cluster::ModelFacts model, find_model(view, request.model_id));
+    HEARTH_TRY(const cluster::PlacementRequest placement, placement_of(request, view));
     std::vector<cluster::DeviceView> devices;
     for (const auto& [id, device] : view.devices) devices.push_back(device);
     // Desired state that could never be met is refused, although it might be kept and wait.
-    const auto plan = cluster::place(
-        {.model = model, .min_devices = request.min_nodes, .kv = kv_, .sharding = request.sharding},
-        devices);
+    const auto plan = cluster::place(placement, devices);
     if (!plan.ok()) return Error(Code::kInvalidArgument, plan.error().message());
     HEARTH_TRY(const InstanceId id, cluster_->create_instance({.model = request.model_id,
                                                                .min_devices = request.min_nodes,
-                                                               .kv = kv_,
+                                                               .kv = placement.kv,
                                                                .sharding = request.sharding}));
     log::info("placing {} on at least {} device(s) as instance {}", request.model_id,
               request.min_nodes, id.brief());
@@ -112,6 +111,21 @@ class ClusterBackend final : public serve::Backend {
   }
 
  private:
+  Result<cluster::PlacementRequest> placement_of(const serve::PlaceRequest& request,
+                                                 const cluster::ClusterView& view) const {
+    HEARTH_TRY(cluster::ModelFacts model, find_model(view, request.model_id));
+    if (!request.kv.empty() && !engine::parse_kv_type(request.kv)) {
+      std::vector<std::string_view> words;
+      for (const engine::KvType type : engine::kAllKvTypes) words.push_back(to_string(type));
+      return Error(Code::kInvalidArgument, fmt::format("'kv' must be one of {}, not '{}'",
+                                                       fmt::join(words, ", "), request.kv));
+    }
+    return cluster::PlacementRequest{.model = std::move(model),
+                                     .min_devices = request.min_nodes,
+                                     .kv = request.kv.empty() ? kv_ : request.kv,
+                                     .sharding = request.sharding};
+  }
+
   cluster::Cluster* const cluster_;
   InstanceRouter* const router_;
   const std::string version_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/host_port.h"
 #include "daemon/address.h"
 #include "daemon/instance_status.h"
 
@@ -10,12 +11,6 @@ namespace {
 
 using cluster::ClusterView;
 using cluster::InstanceView;
-
-std::string name_of(const ClusterView& view, const DeviceId& id) {
-  const auto device = view.devices.find(id);
-  const bool named = device != view.devices.end() && !device->second.facts.name.empty();
-  return named ? device->second.facts.name : id.brief();
-}
 
 // A host that a browser on this machine can open, whatever the server is bound to.
 std::string browser_host(const std::string& listen) {
@@ -26,7 +21,7 @@ std::string browser_host(const std::string& listen) {
 std::string places(const ClusterView& view, const InstanceView& instance) {
   std::string text;
   for (const cluster::RankPlan& rank : instance.plan.ranks) {
-    text += fmt::format("{}{} (layers {}-{})", text.empty() ? "" : ", ", name_of(view, rank.device),
+    text += fmt::format("{}{} (layers {}-{})", text.empty() ? "" : ", ", view.name_of(rank.device),
                         rank.layer_begin, rank.layer_end - 1);
   }
   return text;
@@ -53,12 +48,12 @@ std::string describe(const ClusterView& view, const InstanceView& instance) {
 
 std::string banner(const BannerFacts& facts, const ClusterView& view) {
   const std::string url =
-      fmt::format("http://{}", join_address(browser_host(facts.listen), facts.port));
+      fmt::format("http://{}", join_host_port(browser_host(facts.listen), facts.port));
   std::string text = fmt::format("\nHearth {}\n\n", facts.version);
   const auto line = [&text](const char* what, const std::string& value) {
     text += fmt::format("  {:<11}{}\n", what, value);
   };
-  line("device", fmt::format("{} ({})", name_of(view, view.self), view.self.brief()));
+  line("device", fmt::format("{} ({})", view.name_of(view.self), view.self.brief()));
   line("cluster",
        fmt::format("{}, open to devices of this name on your network", view.cluster_name));
   line("discovery", facts.discovery);
@@ -72,7 +67,7 @@ std::vector<std::string> Narrator::tell(const ClusterView& view) {
   for (const auto& [id, device] : view.devices) {
     const bool online = device.status != cluster::DeviceStatus::kOffline;
     if (id == view.self || online == online_.contains(id)) continue;
-    const std::string who = fmt::format("{} ({})", name_of(view, id), id.brief());
+    const std::string who = fmt::format("{} ({})", view.name_of(id), id.brief());
     if (online) {
       online_.insert(id);
       const std::string where = split_address(device.reachable_at).host;

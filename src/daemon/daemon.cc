@@ -26,7 +26,8 @@ class WiredDaemon final : public Daemon {
   WiredDaemon(DaemonOptions options, DataDirLock lock)
       : options_(std::move(options)),
         lock_(std::move(lock)),
-        catalog_(store::ModelLocator(model_roots(options_.data_dir))) {}
+        catalog_(store::ModelLocator(model_roots(options_.data_dir)),
+                 std::make_unique<KeptTimes>(options_.data_dir, options_.quantize)) {}
 
   // The order of birth; members die in the opposite one.
   Result<void> start() {

@@ -62,11 +62,9 @@ void FactsPublisher::look() {
   now.models = catalog_->models();
   now.links = links_.links();
   measure_rates(&now);
-  const bool same_models = std::ranges::equal(now.models, published_.models, {},
-                                              &cluster::ModelFacts::id, &cluster::ModelFacts::id);
   const bool same_speed = now.memory_bytes_per_second == published_.memory_bytes_per_second &&
                           now.multiply_adds_per_second == published_.multiply_adds_per_second;
-  if (same_models && same_speed && now.links == published_.links &&
+  if (now.models == published_.models && same_speed && now.links == published_.links &&
       now.memory_available_bytes == published_.memory_available_bytes &&
       now.memory_total_bytes == published_.memory_total_bytes) {
     return;

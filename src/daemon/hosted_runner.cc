@@ -156,7 +156,11 @@ Result<std::shared_ptr<RunnerProcess>> HostedRunner::spawn() {
                   .program = settings_.program,
                   .on_exit = [this](const Error& error) { fail_process(error); },
                   .on_group_failure = [this](int64_t epoch,
-                                             const Error& error) { fail_group(epoch, error); }}));
+                                             const Error& error) { fail_group(epoch, error); },
+                  .on_layer_times =
+                      [this](const engine::LayerTimes& times) {
+                        settings_.catalog->keep(part_.model, part_.kv, times);
+                      }}));
   std::lock_guard lock(mutex_);
   process_ = process;
   if (local_.stopping) return Error(Code::kCancelled, "stopped while starting");

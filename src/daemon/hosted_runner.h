@@ -24,9 +24,9 @@ class RunnerProcess;
 // What all runners of a device have in common.
 struct RunnerSettings {
   DeviceId device;
-  const ModelCatalog* catalog = nullptr;  // must outlive the runners
-  std::string program;                    // the binary that knows `runner`; empty: this one
-  std::string bind_host;                  // where ranks of other devices dial in; empty: everywhere
+  ModelCatalog* catalog = nullptr;  // must outlive the runners
+  std::string program;              // the binary that knows `runner`; empty: this one
+  std::string bind_host;            // where ranks of other devices dial in; empty: everywhere
   std::string transport = "auto";
   int threads = 0;  // per runner; 0: the engine's choice
   engine::Quantize quantize = engine::Quantize::kNone;

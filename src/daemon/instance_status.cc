@@ -10,14 +10,8 @@ namespace {
 using cluster::RunnerStatus;
 using cluster::RunnerView;
 
-std::string device_name(const cluster::ClusterView& view, const DeviceId& id) {
-  const auto device = view.devices.find(id);
-  return device == view.devices.end() || device->second.facts.name.empty()
-             ? id.brief()
-             : device->second.facts.name;
-}
-
-std::string loading_message(const std::vector<const RunnerView*>& runners) {
+// Ranks of a stage hold a part of each of its layers: `slices` of them make whole ones.
+std::string loading_message(const std::vector<const RunnerView*>& runners, int slices) {
   int loaded = 0;
   int total = 0;
   for (const RunnerView* runner : runners) {
@@ -25,7 +19,8 @@ std::string loading_message(const std::vector<const RunnerView*>& runners) {
     loaded += runner->layers_loaded;
     total += runner->layers_total;
   }
-  return total > loaded ? fmt::format("{} of {} layers loaded", loaded, total) : "";
+  if (loaded >= total) return "";
+  return fmt::format("{} of {} layers loaded", loaded / slices, total / slices);
 }
 
 }  // namespace
@@ -68,13 +63,14 @@ InstanceSummary summarize(const cluster::ClusterView& view, const cluster::Insta
   const auto failed = std::ranges::find_if(summary.runners, has(RunnerStatus::kFailed));
   if (failed != summary.runners.end()) {
     summary.status = InstanceStatus::kFailed;
-    summary.message = fmt::format("{}: {}", device_name(view, (*failed)->device), (*failed)->error);
+    summary.message = fmt::format("{}: {}", view.name_of((*failed)->device), (*failed)->error);
   } else if (std::ranges::all_of(summary.runners, has(RunnerStatus::kReady))) {
     summary.status = InstanceStatus::kReady;
     summary.message.clear();
   } else {
     summary.status = InstanceStatus::kLoading;
-    if (summary.message.empty()) summary.message = loading_message(summary.runners);
+    if (summary.message.empty())
+      summary.message = loading_message(summary.runners, instance.plan.slices);
   }
   return summary;
 }

@@ -132,11 +132,17 @@ void LinkMonitor::look() {
            device->second.status != cluster::DeviceStatus::kOffline;
   };
   std::erase_if(peers_, [&](const auto& peer) { return !is_here(peer.first); });
+  std::vector<const cluster::DeviceView*> due;
   for (const auto& [id, device] : view.devices) {
-    if (!is_here(id) || stopping()) continue;
-    Peer& peer = peers_[id];
-    if (RealClock().now() < peer.next) continue;
-    measure(device, peer);
+    if (is_here(id) && peers_[id].next <= RealClock().now()) due.push_back(&device);
+  }
+  // New ones first: plans wait for their links.
+  std::ranges::stable_partition(
+      due, [this](const auto* device) { return peers_[device->facts.id].rounds == 0; });
+  for (const cluster::DeviceView* device : due) {
+    if (stopping()) return;
+    Peer& peer = peers_[device->facts.id];
+    measure(*device, peer);
     ++peer.rounds;
     peer.next = RealClock().now() + (peer.reached() ? kRefresh : kRetry);
     tell();

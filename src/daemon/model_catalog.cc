@@ -98,9 +98,19 @@ std::vector<cluster::ModelFacts> ModelCatalog::models() const {
   std::lock_guard lock(mutex_);
   std::vector<cluster::ModelFacts> models;
   for (const auto& [id, entry] : entries_) {
-    if (entry.facts.has_value()) models.push_back(*entry.facts);
+    if (!entry.facts.has_value()) continue;
+    models.push_back(*entry.facts);
+    if (times_ != nullptr) models.back().token_times = times_->find(*entry.facts);
   }
   return models;
+}
+
+void ModelCatalog::keep(const std::string& id, const std::string& kv,
+                        const engine::LayerTimes& times) {
+  std::lock_guard lock(mutex_);
+  const auto entry = entries_.find(id);
+  if (times_ == nullptr || entry == entries_.end() || !entry->second.facts.has_value()) return;
+  times_->add(*entry->second.facts, kv, times);
 }
 
 Result<std::string> ModelCatalog::path_of(const std::string& id) const {

@@ -30,6 +30,16 @@ Json link_json(const DeviceFacts& from, const LinkFacts& link, const ClusterView
           {"error", link.up() ? Json(nullptr) : Json(link.error)}};
 }
 
+Json times_json(const cluster::ModelFacts& model) {
+  Json all = Json::object();
+  for (const auto& [kv, times] : model.token_times) {
+    all[kv] = {{"layersNs", times.layers_ns},
+               {"embeddingNs", times.embedding_ns},
+               {"headNs", times.head_ns}};
+  }
+  return all;
+}
+
 // The messages of a plan between two of its ranks, and the link that they take.
 class PlanLinks {
  public:
@@ -84,8 +94,13 @@ Json links_json(const ClusterView& view) {
 Json speeds_json(const ClusterView& view) {
   Json speeds = Json::object();
   for (const auto& [id, device] : view.devices) {
+    Json models = Json::object();
+    for (const cluster::ModelFacts& model : device.facts.models) {
+      if (!model.token_times.empty()) models[model.id] = times_json(model);
+    }
     speeds[id.str()] = {{"memoryBytesPerSecond", device.facts.memory_bytes_per_second},
-                        {"multiplyAddsPerSecond", device.facts.multiply_adds_per_second}};
+                        {"multiplyAddsPerSecond", device.facts.multiply_adds_per_second},
+                        {"tokenTimes", std::move(models)}};
   }
   return speeds;
 }
@@ -108,6 +123,7 @@ Json plan_json(const ClusterView& view, const cluster::Plan& plan) {
   const double token = static_cast<double>(plan.token_ns) * 1e-9;
   return {{"stages", plan.stages()},
           {"slices", plan.slices},
+          {"cutBy", plan.cut_by.empty() ? Json(nullptr) : Json(plan.cut_by)},
           {"tokensPerSecond", number_or_null(token > 0 ? 1 / token : 0)},
           {"firstTokenSeconds", number_or_null(static_cast<double>(plan.first_token_ns) * 1e-9)},
           {"promptTokens", cluster::kPredictedPromptTokens},

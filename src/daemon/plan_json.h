@@ -10,7 +10,7 @@ namespace hearth::daemon {
 // By device: the links from it, as it measured them.
 nlohmann::ordered_json links_json(const cluster::ClusterView& view);
 
-// By device: what it can do at most.
+// By device: what it can do at most, and how long models took it for a token.
 nlohmann::ordered_json speeds_json(const cluster::ClusterView& view);
 
 // Ranks, the links that they talk over, and what is predicted; null while there is no plan.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/host_port.h"
 #include "cluster/links.h"
 #include "daemon/address.h"
 
@@ -110,12 +111,12 @@ std::optional<std::vector<std::string>> rendezvous(const ClusterView& view,
       continue;
     }
     if (runner->device == view.self) {
-      addresses.push_back(join_address("127.0.0.1", runner->rendezvous_port));
+      addresses.push_back(join_host_port("127.0.0.1", runner->rendezvous_port));
       continue;
     }
     const std::optional<std::string> host = host_of(view, runner->device);
     if (!host.has_value()) return std::nullopt;
-    addresses.push_back(join_address(*host, runner->rendezvous_port));
+    addresses.push_back(join_host_port(*host, runner->rendezvous_port));
   }
   return addresses;
 }

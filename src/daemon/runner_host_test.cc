@@ -13,6 +13,7 @@
 #include <fstream>
 #include <future>
 #include <sstream>
+#include <thread>
 
 #include "cluster/cluster.h"
 #include "daemon/model_catalog.h"
@@ -121,6 +122,7 @@ class PlannedCluster final : public cluster::Cluster {
 class RunnerHostTest : public testing::Test {
  protected:
   RunnerHostTest() {
+    std::filesystem::create_directories(data_dir_);
     catalog_.refresh();
     host_ = std::make_unique<RunnerHost>(&cluster_, RunnerSettings{.device = kSelf,
                                                                    .catalog = &catalog_,
@@ -129,6 +131,8 @@ class RunnerHostTest : public testing::Test {
                                                                    .transport = "tcp",
                                                                    .threads = 1});
   }
+
+  ~RunnerHostTest() override { std::filesystem::remove_all(data_dir_); }
 
   // The greedy answer of the instance, or how it ended.
   std::string answer() {
@@ -149,8 +153,11 @@ class RunnerHostTest : public testing::Test {
     return text;
   }
 
+  const std::string data_dir_ =
+      testing::TempDir() + "hearth_runner_host_" + std::to_string(getpid());
   PlannedCluster cluster_;
-  ModelCatalog catalog_{store::ModelLocator({HEARTH_SOURCE_DIR "/models"})};
+  ModelCatalog catalog_{store::ModelLocator({HEARTH_SOURCE_DIR "/models"}),
+                        std::make_unique<KeptTimes>(data_dir_, engine::Quantize::kNone)};
   std::unique_ptr<RunnerHost> host_;
 };
 
@@ -283,6 +290,34 @@ TEST_F(RunnerHostTest, TheCacheIsThePlans) {
   cluster_.plan(2, 1, "ember", "q2");
   const auto failed = cluster_.wait_until_all(RunnerStatus::kFailed, 2, 1);
   EXPECT_EQ(failed[0].error, "this device does not know KV caches of 'q2': update its Hearth");
+}
+
+// Ember's times as kept with a cache of 16 bits; waits until they are.
+cluster::TokenTimes kept_times(const ModelCatalog& catalog) {
+  const auto deadline = std::chrono::steady_clock::now() + kBound;
+  while (std::chrono::steady_clock::now() < deadline) {
+    for (const cluster::ModelFacts& model : catalog.models()) {
+      const auto found = model.token_times.find("q16");
+      if (model.id == "ember" && found != model.token_times.end()) return found->second;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return {};
+}
+
+TEST_F(RunnerHostTest, LayersAreTimedWhileTheyAnswer) {
+  cluster_.plan(1, 1);
+  cluster_.wait_until_all(RunnerStatus::kReady, 1, 1);
+  for (int i = 0; i < 10; ++i) answer();
+  const cluster::TokenTimes times = kept_times(catalog_);
+  EXPECT_THAT(times.layers_ns, testing::SizeIs(6));
+  EXPECT_THAT(times.layers_ns, testing::Each(testing::Gt(0)));
+  EXPECT_GT(times.embedding_ns, 0);
+  EXPECT_GT(times.head_ns, 0);
+  ModelCatalog later(store::ModelLocator({HEARTH_SOURCE_DIR "/models"}),
+                     std::make_unique<KeptTimes>(data_dir_, engine::Quantize::kNone));
+  later.refresh();
+  EXPECT_EQ(kept_times(later), times);
 }
 
 TEST_F(RunnerHostTest, EndsInTheMiddleOfALoad) {

@@ -134,6 +134,14 @@ proto::LoadRequest to_proto(const RankLoad& load) {
   return request;
 }
 
+engine::LayerTimes layer_times_of(const proto::LayerTimes& times) {
+  return {.steps = times.steps(),
+          .layer_begin = times.layer_begin(),
+          .layers = {times.layers().begin(), times.layers().end()},
+          .embedding = times.embedding(),
+          .head = times.head()};
+}
+
 class RunnerProcessImpl final : public RunnerProcess {
  public:
   RunnerProcessImpl(SpawnOptions options, std::unique_ptr<SocketFolder> folder)
@@ -264,6 +272,9 @@ class RunnerProcessImpl final : public RunnerProcess {
     const auto reader = stub_->Watch(&watch_context_, proto::WatchRequest());
     proto::WatchEvent event;
     while (reader->Read(&event)) {
+      if (event.has_layer_times())
+        tell(options_.on_layer_times, layer_times_of(event.layer_times()));
+      if (!event.has_failure()) continue;
       tell(options_.on_group_failure, event.epoch(), from_proto(event.failure()));
     }
     reader->Finish();

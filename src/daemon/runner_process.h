@@ -42,6 +42,9 @@ struct SpawnOptions {
   // Called at most once for each epoch, from a thread of this object, when the runner's group
   // failed (another rank died); the process itself lives. Same rules.
   std::function<void(int64_t epoch, Error)> on_group_failure;
+  // Called now and then, from a thread of this object, with how long the runner's layers take for a
+  // token. Same rules.
+  std::function<void(const engine::LayerTimes&)> on_layer_times;
 };
 
 // What one rank loads.

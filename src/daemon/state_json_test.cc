@@ -188,7 +188,10 @@ TEST(StateJson, SlicesAreTensorShards) {
   plan.token_ns = 50'000'000;
   plan.ranks[0].layer_end = 6;
   plan.ranks[1].layer_begin = 0;
+  for (cluster::RunnerView& runner : view.runners) runner.layers_total = 6;
+  view.runners[1].layers_loaded = 5;
   const json instance = state(view)["instances"]["i1"];
+  EXPECT_EQ(instance["statusMessage"], "3 of 6 layers loaded");
   const std::string head = instance["shardAssignments"]["nodeToRunner"]["aaaa"];
   EXPECT_EQ(instance["shardAssignments"]["runnerToShard"][head]["TensorShardMetadata"]["endLayer"],
             6);

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "engine/kv_type.h"
+#include "engine/layer_times.h"
 #include "engine/model_files.h"
 #include "engine/shard.h"
 
@@ -90,6 +91,10 @@ class RankModel {
   virtual int kv_tokens() const = 0;  // room over all slots, a multiple of the block size
   virtual KvType kv_type() const = 0;
   virtual int sequences_max() const = 0;
+
+  // What was measured in the passes over one row so far. Nothing on a slice of a stage, whose
+  // layers wait for others. Any thread may ask, also while forward() runs.
+  virtual LayerTimes layer_times() const = 0;
 
   // The ranks that hold the other slices of this shard's layers, which must outlive every call of
   // forward(). Another team takes the place of one that failed. kInvalidArgument when their number

@@ -7,6 +7,7 @@
 #include <future>
 #include <thread>
 
+#include "base/host_port.h"
 #include "fabric/group.h"
 #include "fabric/group_testing.h"
 #include "fabric/rendezvous/hello.h"
@@ -31,7 +32,7 @@ struct Door {
 Door open_door(const std::string& host = "127.0.0.1") {
   auto rendezvous = Rendezvous::listen(host);
   EXPECT_TRUE(rendezvous.ok()) << rendezvous.error().message();
-  std::string address = format_host_port(host.empty() ? "127.0.0.1" : host, (*rendezvous)->port());
+  std::string address = join_host_port(host.empty() ? "127.0.0.1" : host, (*rendezvous)->port());
   return {std::move(*rendezvous), std::move(address)};
 }
 

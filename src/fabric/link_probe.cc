@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/host_port.h"
 #include "base/ids.h"
 #include "fabric/rendezvous/hello.h"
 #include "fabric/rendezvous/socket.h"
@@ -279,7 +280,7 @@ Result<LinkMeasurement> probe_link(const std::string& host, int port, const std:
                                    const LinkProbeOptions& options) {
   auto link = measure(host, port, token, options);
   if (link.ok()) return link;
-  return link.error().context(format_host_port(host, port));
+  return link.error().context(join_host_port(host, port));
 }
 
 Result<std::unique_ptr<LinkProbeServer>> LinkProbeServer::listen(const std::string& host) {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "base/prompt_rows.h"
 #include "base/result.h"
 #include "engine/model_files.h"
 #include "engine/rank_model.h"
@@ -29,7 +30,7 @@ struct InstanceOptions {
   std::shared_ptr<engine::RankModel> model;
   std::unique_ptr<fabric::Group> group;
   fabric::TeamOptions team;  // where ranks share stages; the same on all of them
-  int step_rows_max = 512;
+  int step_rows_max = kStepRowsDefault;
   // Called once, from the step thread, when the group failed; requests have had their Error by
   // then. Must not destroy the instance. May be empty.
   std::function<void(Error)> on_failure;

@@ -9,20 +9,9 @@
 namespace hearth::runtime {
 namespace {
 
-// Of a pipeline's steps: the chunks that each stage has of what is left of the prompts, and the
-// rows below which a product takes notably longer for each.
-constexpr int64_t kChunksPerStage = 8;
-constexpr int64_t kChunkRowsMin = 64;
-
 int divide_up(int value, int by) { return (value + by - 1) / by; }
 
 }  // namespace
-
-int prompt_rows(int64_t left, int stages, int rows_max) {
-  if (stages == 1) return rows_max;
-  const int64_t chunk = std::max(left / (kChunksPerStage * stages), kChunkRowsMin);
-  return static_cast<int>(std::min<int64_t>(chunk, rows_max));
-}
 
 Scheduler::Scheduler(const SchedulerOptions& options)
     : options_(options), blocks_max_(options.kv_tokens / kKvBlockTokens) {

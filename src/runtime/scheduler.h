@@ -15,8 +15,9 @@
 // `step_rows_max` rows,
 //   shared equally, so that a long prompt stalls neither answers nor short prompts.
 // - Each stage of a pipeline is to have a step to work on. So the sequences that generate are dealt
-// out to as many steps as there are stages, equally, and chunks of prompts are short (prompt_rows);
-// those of one prompt follow each other at once, each stage keeping its own part of the cache.
+// out to as many steps as there are stages, equally, and chunks of prompts are short
+// (base/prompt_rows.h); those of one prompt follow each other at once, each stage keeping its own
+// part of the cache.
 // - A request is admitted when there is room for all tokens it has so far. When a growing sequence
 // finds no room,
 //   the youngest running one gives up its slot and is computed again later, before any that came
@@ -31,6 +32,7 @@
 #include <span>
 #include <vector>
 
+#include "base/prompt_rows.h"
 #include "engine/sampler.h"
 #include "runtime/generator.h"
 #include "runtime/step.h"
@@ -40,14 +42,9 @@ namespace hearth::runtime {
 struct SchedulerOptions {
   int sequences_max = 16;    // slots
   int64_t kv_tokens = 4096;  // room over all sequences; counted in whole blocks (kv_plan.h)
-  int step_rows_max = 512;   // at least sequences_max
-  int stages = 1;            // of the pipeline
+  int step_rows_max = kStepRowsDefault;  // at least sequences_max
+  int stages = 1;                        // of the pipeline
 };
-
-// Rows of prompts in a step, of `left` still to be computed, at most `rows_max`. Later stages of a
-// pipeline wait for the first chunk, and the first stage waits when the last has left it; so chunks
-// are a small part of the whole.
-int prompt_rows(int64_t left, int stages, int rows_max);
 
 // REQUIRES: prompt is not empty; max_tokens >= 1; prompt + max_tokens - 1 <= kv_tokens in whole
 // blocks.

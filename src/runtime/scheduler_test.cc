@@ -252,15 +252,6 @@ TEST(SchedulerTest, ChunksOfAPromptAreOutTogether) {
   EXPECT_EQ(scheduler.next()->tokens, std::vector<int32_t>{7});
 }
 
-TEST(SchedulerTest, ChunksAreASmallPartOfAPromptInAPipelineOnly) {
-  EXPECT_EQ(prompt_rows(100'000, 1, 512), 512);
-  EXPECT_EQ(prompt_rows(4096, 2, 512), 256);
-  EXPECT_EQ(prompt_rows(4096, 4, 512), 128);
-  EXPECT_EQ(prompt_rows(100'000, 4, 512), 512);
-  EXPECT_EQ(prompt_rows(10, 2, 512), 64);
-  EXPECT_EQ(prompt_rows(4096, 2, 30), 30);
-}
-
 // Random arrivals and cancellations: whatever happens, every step can be computed, rooms are never
 // exceeded, and each request that is not withdrawn ends exactly once with exactly the answer it
 // would have had alone.

@@ -28,6 +28,7 @@ struct PlaceRequest {
   std::string model_id;
   int min_nodes = 1;
   std::string sharding = "auto";  // "auto", "pipeline" or "tensor"
+  std::string kv;                 // numbers of the KV cache: "q16"; empty: as the device was told
 };
 
 // Thread-safe; no call blocks on the network or on computation.
@@ -45,9 +46,8 @@ class Backend {
   virtual std::string state_json() = 0;
   virtual std::string health_json() = 0;
   virtual Result<std::string> instance_json(const std::string& instance_id) = 0;
-  // `sharding`: PlaceRequest's.
-  virtual Result<std::string> previews_json(const std::string& model_id,
-                                            const std::string& sharding) = 0;
+  // For each number of devices, so `request.min_nodes` is not looked at.
+  virtual Result<std::string> previews_json(const PlaceRequest& request) = 0;
   // The new instance's id.
   virtual Result<std::string> place_instance(const PlaceRequest& request) = 0;
   virtual Result<void> delete_instance(const std::string& instance_id) = 0;

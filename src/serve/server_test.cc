@@ -67,9 +67,11 @@ TEST_F(ServerTest, AnswersForTheCluster) {
   EXPECT_EQ(ask(get("/instance/previews?model_id=x")).status, 404);
   EXPECT_EQ(ask(get("/instance/previews")).status, 400);
   EXPECT_EQ(ask(get("/instance/previews?model_id=%zz")).status, 400);
-  EXPECT_EQ(backend_.previewed_sharding, "auto");
-  EXPECT_EQ(ask(get("/instance/previews?model_id=ember&sharding=Tensor")).status, 200);
-  EXPECT_EQ(backend_.previewed_sharding, "tensor");
+  EXPECT_EQ(backend_.previewed.sharding, "auto");
+  EXPECT_EQ(backend_.previewed.kv, "");
+  EXPECT_EQ(ask(get("/instance/previews?model_id=ember&sharding=Tensor&kv=q8")).status, 200);
+  EXPECT_EQ(backend_.previewed.sharding, "tensor");
+  EXPECT_EQ(backend_.previewed.kv, "q8");
   EXPECT_EQ(ask(get("/instance/previews?model_id=ember&sharding=tensor")).status, 400);
 }
 
@@ -83,16 +85,19 @@ TEST_F(ServerTest, PlacesAndDeletesInstances) {
   EXPECT_EQ(backend_.placed.model_id, "ember");
   EXPECT_EQ(backend_.placed.min_nodes, 2);
   EXPECT_EQ(backend_.placed.sharding, "pipeline");
-  EXPECT_EQ(ask(post("/place_instance", R"({"model_id":"ember","sharding":"Tensor"})")).status,
-            200);
+  EXPECT_EQ(backend_.placed.kv, "");
+  EXPECT_EQ(
+      ask(post("/place_instance", R"({"model_id":"ember","sharding":"Tensor","kv":"q8"})")).status,
+      200);
   EXPECT_EQ(backend_.placed.sharding, "tensor");
+  EXPECT_EQ(backend_.placed.kv, "q8");
   EXPECT_EQ(json::parse(ask(post("/place_instance", R"({"model_id":"ember","min_nodes":3})"))
                             .body)["error"]["message"],
             "there are only 2 devices");
   for (const char* body :
        {"", "[]", "{}", R"({"model_id":5})", R"({"model_id":"ember","min_nodes":0})",
         R"({"model_id":"ember","min_nodes":"2"})", R"({"model_id":"ember","sharding":"Slanted"})",
-        R"({"model_id":"ember","sharding":7})"}) {
+        R"({"model_id":"ember","sharding":7})", R"({"model_id":"ember","kv":8})"}) {
     EXPECT_EQ(ask(post("/place_instance", body)).status, 400) << body;
   }
   const std::string remove = "DELETE /instance/{} HTTP/1.1\r\nHost: localhost\r\n\r\n";

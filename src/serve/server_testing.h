@@ -89,8 +89,7 @@ class TestBackend final : public Backend {
   std::string state_json() override;
   std::string health_json() override { return R"({"status":"ok"})"; }
   Result<std::string> instance_json(const std::string& id) override;
-  Result<std::string> previews_json(const std::string& model_id,
-                                    const std::string& sharding) override;
+  Result<std::string> previews_json(const PlaceRequest& request) override;
   Result<std::string> place_instance(const PlaceRequest& request) override;
   Result<void> delete_instance(const std::string& id) override;
   std::shared_ptr<void> watch(std::function<void()> changed) override;
@@ -101,7 +100,7 @@ class TestBackend final : public Backend {
 
   std::shared_ptr<ScriptedGenerator> scripted = std::make_shared<ScriptedGenerator>();
   PlaceRequest placed;
-  std::string previewed_sharding;
+  PlaceRequest previewed;
 
  private:
   std::mutex mutex_;

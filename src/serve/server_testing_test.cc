@@ -235,11 +235,10 @@ Result<std::string> TestBackend::instance_json(const std::string& id) {
   return Error(Code::kNotFound, "there is no instance '" + id + "'");
 }
 
-Result<std::string> TestBackend::previews_json(const std::string& model_id,
-                                               const std::string& sharding) {
-  previewed_sharding = sharding;
-  if (model_id == "ember") return std::string(R"({"previews":[]})");
-  return Error(Code::kNotFound, "there is no model '" + model_id + "'");
+Result<std::string> TestBackend::previews_json(const PlaceRequest& request) {
+  previewed = request;
+  if (request.model_id == "ember") return std::string(R"({"previews":[]})");
+  return Error(Code::kNotFound, "there is no model '" + request.model_id + "'");
 }
 
 Result<std::string> TestBackend::place_instance(const PlaceRequest& request) {

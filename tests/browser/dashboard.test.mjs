@@ -87,13 +87,31 @@ test('the devices of the cluster are shown', async () => {
   await assertNoFaults();
 });
 
-test('a plan is drawn before it is placed', async () => {
+test('a device tells how fast it reaches the others', { skip: devices < 2 }, async () => {
+  const card = page.getByTestId('device').first();
+  await card.click();
+  const measured = page.getByTestId('neighbour').filter({ hasText: /[0-9] [µm]s, [0-9.]+ [MG]bit\/s/ });
+  await measured.nth(devices - 2).waitFor();
+  if (devices === 2) assert.match(await page.getByTestId('link-label').innerText(), /bit\/s/);
+  await card.click();
+  await assertNoFaults();
+});
+
+test('a plan is drawn before it is placed, cut as asked for', async () => {
   await page.locator(`[data-model="${model}"]`).getByRole('button', { name: /^Place/ }).click();
   const sheet = page.getByTestId('place');
   await sheet.getByRole('radio', { name: String(devices), exact: true }).check({ force: true });
-  const planned = sheet.getByTestId('preview').locator('ol > li');
-  await planned.nth(devices - 1).waitFor();
-  assert.equal(await planned.count(), devices);
+  const shards = sheet.getByTestId('stage').getByTestId('slice');
+  if (devices > 1) {
+    const lastStage = sheet.getByTestId('stage').nth(devices - 1);
+    await sheet.getByRole('radio', { name: 'Pipeline' }).check({ force: true });
+    await lastStage.waitFor();
+    await sheet.getByRole('radio', { name: 'Tensor' }).check({ force: true });
+    await lastStage.waitFor({ state: 'detached' });
+    await sheet.getByRole('radio', { name: 'Auto' }).check({ force: true });
+  }
+  await shards.nth(devices - 1).waitFor();
+  assert.equal(await shards.count(), devices);
   const drawn = page.locator('[data-testid=device] .planned[data-testid=shard]');
   await drawn.nth(devices - 1).waitFor();
   await page.screenshot({ path: `${output}desktop-dark-plan.png`, animations: 'disabled' });
@@ -105,6 +123,7 @@ test('placing it leads to a ready instance', async () => {
   await page.getByTestId('place').getByRole('button', { name: /^Place on/ }).click();
   const response = await placed;
   assert.equal(response.status(), 200);
+  assert.equal(response.request().postDataJSON().sharding, 'Auto');
   instanceId = (await response.json()).instance_id;
   await page.locator(`[data-instance="${instanceId}"][data-status=ready]`).waitFor({ timeout: readyMs });
   const { shardAssignments } = (await stateOf(url)).instances[instanceId];

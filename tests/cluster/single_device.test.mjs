@@ -53,6 +53,17 @@ test('ps and nodes show it', async () => {
   assert.match((await device.run('nodes')).stdout, /solo \(this device\) +[0-9a-f]{8} +online /);
 });
 
+test('it tells how long the layers of what it runs take', async () => {
+  const times = await eventually('Ember is timed', readyMs, async () => {
+    await device.ask(question);
+    return (await device.state()).nodeSpeed[id].tokenTimes.ember?.q16;
+  });
+  assert.equal(times.layersNs.length, 6);
+  for (const ns of [...times.layersNs, times.embeddingNs, times.headNs]) assert.ok(ns > 0 && ns < 1e9, `${ns} ns`);
+  const plan = JSON.parse((await device.run('plan', 'ember', '--json')).stdout);
+  assert.equal(plan.cutBy, 'times');
+});
+
 test('a second device on the same data directory is refused with what to do', async () => {
   await assert.rejects(device.run('serve', '--data-dir', device.dataDir), (error) => {
     assert.equal(error.code, 1);

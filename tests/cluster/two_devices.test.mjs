@@ -92,6 +92,9 @@ test('what cannot be placed is refused with the reason', async () => {
   assert.match(tooMany.body.error.message, /3 devices/);
   const unknown = await b.send('POST', '/place_instance', { model_id: 'nobody/knows' });
   assert.equal(unknown.status, 404);
+  const cache = await b.send('POST', '/place_instance', { model_id: 'ember', kv: 'q4' });
+  assert.equal(cache.status, 400);
+  assert.equal(cache.body.error.message, "'kv' must be one of q16, bf16, q8, f32, not 'q4'");
 });
 
 test('a deleted instance is gone everywhere, its processes too', async () => {

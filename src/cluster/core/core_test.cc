@@ -219,6 +219,95 @@ TEST(CoreTest, AnInstanceIsPlannedAnewWhenADeviceDies) {
   }
 }
 
+// Devices a, b and c, which have not measured anything, and a model whose speed can be predicted.
+Simulation unmeasured_devices() {
+  Simulation simulation(1);
+  simulation.model.token_bytes = simulation.model.total_bytes();
+  simulation.model.token_multiply_adds = simulation.model.token_bytes;
+  simulation.model.hidden = 1024;
+  simulation.model.kv_heads = 8;
+  simulation.model.slices_max = 8;
+  for (const char* name : {"a", "b", "c"}) {
+    simulation.add(name, name == std::string("a") ? std::vector<std::string>{}
+                                                  : std::vector<std::string>{"a"});
+  }
+  EXPECT_TRUE(simulation.run_until([&] { return simulation.all_see_all(); }, seconds(5)));
+  return simulation;
+}
+
+TEST(CoreTest, PlansWaitForLinksThatAreBeingMeasured) {
+  Simulation simulation = unmeasured_devices();
+  simulation.create("b", 3);
+  simulation.run_for(seconds(1));
+  EXPECT_EQ(only_instance(simulation.at("c"))->message, "waiting until the speed of a is measured");
+  for (const char* name : {"a", "b", "c"}) simulation.measure(name, {});
+  simulation.run_for(seconds(1));
+  EXPECT_THAT(only_instance(simulation.at("c"))->message,
+              AllOf(HasSubstr("waiting until the link between "), HasSubstr(" is measured")));
+  EXPECT_TRUE(only_instance(simulation.at("c"))->plan.empty());
+  simulation.measure("a", {"b", "c"});
+  simulation.run_for(milliseconds(500));
+  EXPECT_FALSE(planned_on(simulation.at("c"), 3)) << "the link between b and c is not known";
+  simulation.measure("b", {"c"});
+  ASSERT_TRUE(simulation.run_until([&] { return planned_on(simulation.at("c"), 3); }, seconds(1)));
+  const InstanceView& planned = *only_instance(simulation.at("c"));
+  EXPECT_EQ(planned.plan.slices, 3) << "faster than a pipeline over such links";
+  EXPECT_GT(planned.plan.token_ns, 0);
+  EXPECT_EQ(planned.message, "");
+}
+
+TEST(CoreTest, PlansWaitForLinksNoLongerThanTenSeconds) {
+  Simulation simulation = unmeasured_devices();
+  for (const char* name : {"a", "b", "c"}) simulation.measure(name, {});
+  simulation.create("b", 2);
+  simulation.run_for(seconds(8));
+  EXPECT_FALSE(planned_on(simulation.at("c"), 2));
+  ASSERT_TRUE(simulation.run_until([&] { return planned_on(simulation.at("c"), 2); }, seconds(3)));
+  EXPECT_EQ(only_instance(simulation.at("c"))->plan.slices, 1);
+
+  // What could not be measured in that time is not waited for again.
+  const Plan before = only_instance(simulation.at("c"))->plan;
+  simulation.run_for(seconds(2));
+  for (const char* name : {"b", "c"}) {
+    if (!devices_of(*only_instance(simulation.at("a"))).contains(simulation.at(name).id)) continue;
+    simulation.stop(name);
+    break;
+  }
+  const auto took = simulation.run_until(
+      [&] {
+        const InstanceView* instance = only_instance(simulation.at("a"));
+        return instance->plan.epoch > before.epoch && !instance->plan.empty();
+      },
+      seconds(15));
+  ASSERT_TRUE(took.has_value());
+  EXPECT_LE(*took, milliseconds(500));
+}
+
+TEST(CoreTest, PlansWaitForNothingThatDecidesNothing) {
+  const auto planned_at_once = [](Simulation& simulation, size_t devices) {
+    const auto took =
+        simulation.run_until([&] { return planned_on(simulation.at("a"), devices); }, seconds(15));
+    return took.has_value() && *took <= milliseconds(500);
+  };
+  Simulation alone = unmeasured_devices();
+  alone.create("b", 1);
+  EXPECT_TRUE(planned_at_once(alone, 1)) << "one device";
+
+  Simulation pipeline = unmeasured_devices();
+  for (const char* name : {"a", "b", "c"}) pipeline.measure(name, {});
+  pipeline.run_for(milliseconds(500));
+  pipeline.create("a", 2, "pipeline");
+  EXPECT_TRUE(planned_at_once(pipeline, 2)) << "a pipeline is cut by speeds alone";
+
+  Simulation down = unmeasured_devices();
+  down.measure("a", {"b", "c"}, "no route to host");
+  down.measure("b", {"a", "c"}, "no route to host");
+  down.measure("c", {"a", "b"}, "no route to host");
+  down.run_for(milliseconds(500));
+  down.create("a", 2);
+  EXPECT_TRUE(planned_at_once(down, 2)) << "links that both ends tried";
+}
+
 TEST(CoreTest, FailedRunnersAreStartedAgainWithGrowingPauses) {
   Simulation simulation = four_devices();
   simulation.runners_work = false;

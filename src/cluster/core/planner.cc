@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <optional>
 #include <tuple>
+#include <utility>
 
-#include "cluster/placement.h"
+#include "cluster/core/measurements.h"
+#include "cluster/token_costs.h"
 
 namespace hearth::cluster {
 namespace {
@@ -83,14 +85,8 @@ bool can_repeat(const Plan& plan, const ModelFacts& model, const ClusterView& vi
   return !plan.empty() && std::ranges::all_of(plan.ranks, [&](const RankPlan& rank) {
     const auto device = view.devices.find(rank.device);
     return device != view.devices.end() && device->second.status == DeviceStatus::kOnline &&
-           holds(device->second, model);
+           find_same(device->second.facts, model) != nullptr;
   });
-}
-
-std::string device_name(const ClusterView& view, const DeviceId& id) {
-  const auto found = view.devices.find(id);
-  return found == view.devices.end() || found->second.facts.name.empty() ? id.brief()
-                                                                         : found->second.facts.name;
 }
 
 }  // namespace
@@ -102,6 +98,7 @@ std::vector<InstanceView> Planner::tick(TimePoint now, int64_t unix_ms, const Cl
     const auto found = view.instances.find(entry.first);
     return found == view.instances.end() || found->second.plan.epoch != entry.second.epoch;
   });
+  const bool decide = meet(now, view) || changed;
   // With the plans made so far, so that the next one finds the memory promised. Copied when there
   // is one.
   std::optional<ClusterView> after;
@@ -111,7 +108,7 @@ std::vector<InstanceView> Planner::tick(TimePoint now, int64_t unix_ms, const Cl
     const ClusterView& present = after ? *after : view;
     bool write = false;
     if (instance.plan.empty()) {
-      write = changed && wait_or_plan(next, unix_ms, present);
+      write = decide && wait_or_plan(next, unix_ms, present);
     } else if (std::any_of(instance.plan.ranks.begin(), instance.plan.ranks.end(),
                            [&lost](const RankPlan& rank) { return lost(rank.device); })) {
       plan(next, unix_ms, present);
@@ -125,6 +122,28 @@ std::vector<InstanceView> Planner::tick(TimePoint now, int64_t unix_ms, const Cl
     written.push_back(std::move(next));
   }
   return written;
+}
+
+bool Planner::meet(TimePoint now, const ClusterView& view) {
+  const TimePoint before = std::exchange(now_, now);
+  const auto is_online = [&view](const DeviceId& id) {
+    const auto device = view.devices.find(id);
+    return device != view.devices.end() && device->second.status == DeviceStatus::kOnline;
+  };
+  std::erase_if(measured_by_, [&](const auto& entry) { return !is_online(entry.first); });
+  for (const auto& [id, device] : view.devices) {
+    if (is_online(id)) measured_by_.try_emplace(id, now + kMeasuringTime);
+  }
+  return std::ranges::any_of(measured_by_, [&](const auto& entry) {
+    return before < entry.second && entry.second <= now;
+  });
+}
+
+std::string Planner::awaited(const Plan& plan, const PlacementRequest& request,
+                             const ClusterView& view) const {
+  const bool fresh = std::ranges::any_of(
+      plan.ranks, [this](const RankPlan& rank) { return now_ < measured_by_.at(rank.device); });
+  return fresh ? missing_measurement(plan, request, view) : "";
 }
 
 // Whether anything changed: it now has a plan, or waits for another reason.
@@ -160,13 +179,14 @@ bool Planner::review_runners(InstanceView& instance, TimePoint now, int64_t unix
   }
   if (!fresh) return false;
   instance.message = fmt::format("rank {} on {} failed: {}; starting again", failed->rank,
-                                 device_name(view, failed->device), failed->error);
+                                 view.name_of(failed->device), failed->error);
   return true;
 }
 
 void Planner::plan(InstanceView& instance, int64_t unix_ms, const ClusterView& view) {
   const std::vector<DeviceView> devices = devices_for(instance, view);
   const bool ran_before = instance.plan.epoch > 0;
+  const bool waited = instance.plan.empty();
   // The coordinator's clock, so that two coordinators that do not see each other never give one
   // epoch twice.
   const int64_t epoch = std::max(instance.plan.epoch + 1, unix_ms);
@@ -202,11 +222,15 @@ void Planner::plan(InstanceView& instance, int64_t unix_ms, const ClusterView& v
     wait(plan.error().message());
     return;
   }
+  if (const std::string what = awaited(*plan, request, view); !what.empty()) {
+    wait(fmt::format("waiting until {} is measured", what));
+    return;
+  }
   instance.plan = std::move(*plan);
   instance.plan.epoch = epoch;
   instance.plan.token = random_hex_(kTokenBytes);
   // What failed last stays readable until it works.
-  if (instance.failures == 0) instance.message.clear();
+  if (waited || instance.failures == 0) instance.message.clear();
 }
 
 }  // namespace hearth::cluster

@@ -9,12 +9,15 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "cluster/placement.h"
 #include "cluster/view.h"
 
 namespace hearth::cluster {
 
 inline constexpr Duration kRetryMin = std::chrono::milliseconds(500);
 inline constexpr Duration kRetryMax = std::chrono::seconds(30);
+// So long after a device came, plans wait for what measures it and its links.
+inline constexpr Duration kMeasuringTime = std::chrono::seconds(10);
 
 // Not thread-safe: belongs to the core.
 class Planner {
@@ -33,6 +36,11 @@ class Planner {
     TimePoint at{};
   };
 
+  // Notes who is online. Whether a device's measuring time is over since the last tick.
+  bool meet(TimePoint now, const ClusterView& view);
+  // The measurement for which the plan waits; empty: none.
+  std::string awaited(const Plan& plan, const PlacementRequest& request,
+                      const ClusterView& view) const;
   bool wait_or_plan(InstanceView& instance, int64_t unix_ms, const ClusterView& view);
   bool review_runners(InstanceView& instance, TimePoint now, int64_t unix_ms,
                       const ClusterView& view);
@@ -41,6 +49,8 @@ class Planner {
 
   const std::function<std::string(int bytes)> random_hex_;
   std::map<InstanceId, Retry> retries_;
+  TimePoint now_{};
+  std::map<DeviceId, TimePoint> measured_by_;  // when to wait no longer; of devices that are online
 };
 
 }  // namespace hearth::cluster

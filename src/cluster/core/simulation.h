@@ -59,6 +59,7 @@ class Simulation {
   double loss = 0;  // of each message
   Duration delay_max = std::chrono::milliseconds(20);
   bool runners_work = true;
+  ModelFacts model = simulated_model();  // of devices that start
 
   // A device that knows `peers` (names of devices added before).
   Node& add(const std::string& name, const std::vector<std::string>& peers,
@@ -94,7 +95,7 @@ class Simulation {
     options.facts.memory_available_bytes = node.memory;
     options.facts.joined_unix_ms = node.joined_unix_ms;
     options.facts.addresses = {node.address};
-    options.facts.models = {simulated_model()};
+    options.facts.models = {model};
     for (const auto& [id, address] : node.addresses) options.known.push_back({id, address});
     for (const auto& [key, document] : node.documents) options.documents.push_back(document);
     options.random_hex = [this](int bytes) {
@@ -144,10 +145,28 @@ class Simulation {
   // Devices of different groups do not reach each other. Empty: all do.
   void part(std::map<std::string, int> groups) { groups_ = std::move(groups); }
 
-  uint64_t create(const std::string& name, int min_devices) {
-    at(name).events.push_back(
-        event::CreateInstance{++tickets_, {.model = "ember", .min_devices = min_devices}});
+  uint64_t create(const std::string& name, int min_devices, const std::string& sharding = "auto") {
+    at(name).events.push_back(event::CreateInstance{
+        ++tickets_, {.model = "ember", .min_devices = min_devices, .sharding = sharding}});
     return tickets_;
+  }
+  // `name` tells how fast it is, and its links to the devices `to`; down ones if `error` says why.
+  void measure(const std::string& name, const std::vector<std::string>& to,
+               const std::string& error = "") {
+    Node& node = at(name);
+    DeviceFacts facts = node.core->view().devices.at(node.id).facts;
+    facts.memory_bytes_per_second = 20'000'000'000;
+    facts.multiply_adds_per_second = 500'000'000'000;
+    facts.links.clear();
+    for (const std::string& other : to) {
+      facts.links.push_back({.to = at(other).id,
+                             .host = "10.0.0.9",
+                             .kind = "ethernet",
+                             .latency_ns = 20'000,
+                             .bits_per_second = 9'000'000'000,
+                             .error = error});
+    }
+    node.events.push_back(event::SetFacts{std::move(facts)});
   }
   void remove(const std::string& name, const InstanceId& id) {
     at(name).events.push_back(event::DeleteInstance{++tickets_, id});

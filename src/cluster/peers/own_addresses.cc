@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "base/host_port.h"
+
 namespace hearth::cluster {
 namespace {
 
@@ -34,8 +36,7 @@ bool is_loopback_host(const std::string& listen) {
 
 std::vector<std::string> own_addresses(const std::string& listen, int port) {
   if (listen != "0.0.0.0" && listen != "::") {
-    const bool v6 = listen.find(':') != std::string::npos;
-    return {v6 ? fmt::format("[{}]:{}", listen, port) : fmt::format("{}:{}", listen, port)};
+    return {join_host_port(listen, port)};
   }
   std::vector<std::string> outside;
   std::vector<std::string> loopback;

@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 
+#include "base/host_port.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "cluster/peer_auth.h"
@@ -42,9 +43,7 @@ class ServerImpl final : public PeerServer, private proto::ClusterPeer::Callback
   Result<void> listen() {
     quiet_grpc();
     grpc::ServerBuilder builder;
-    const bool v6 = options_.listen.find(':') != std::string::npos;
-    const std::string address =
-        fmt::format(fmt::runtime(v6 ? "[{}]:{}" : "{}:{}"), options_.listen, options_.port);
+    const std::string address = join_host_port(options_.listen, options_.port);
     const auto admit = [this](std::string_view method, const DeviceId& caller) {
       return method == "/hearth.proto.ClusterPeer/Hello" || options_.is_member(caller);
     };

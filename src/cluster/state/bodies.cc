@@ -26,6 +26,7 @@ constexpr size_t kLinksPerDeviceMax = 1024;
 constexpr size_t kTransportsMax = 16;
 constexpr int64_t kRateMax = int64_t{1} << 60;
 constexpr int64_t kSharesMax = 1'000'000;
+constexpr int64_t kPartTimeMax = 3'600'000'000'000;  // nanoseconds of a token in a layer
 
 std::string dump(const json& value) {
   // Names and error texts may hold any bytes; a document is UTF-8.
@@ -54,27 +55,31 @@ class Fields {
 
   int64_t number(const char* name, int64_t max) {
     const json* value = find(name);
-    if (value == nullptr) return 0;
-    if (!value->is_number_integer() || *value < 0 || *value > max) {
-      good_ = false;
-      return 0;
-    }
-    return value->get<int64_t>();
+    return value == nullptr ? 0 : checked(*value, max);
   }
 
   std::map<std::string, int64_t> numbers(const char* name, size_t size_max, int64_t max) {
+    std::map<std::string, int64_t> numbers;
+    for (const auto& [key, number] : object(name, size_max).items()) {
+      numbers[cut(key)] = checked(number, max);
+    }
+    return numbers;
+  }
+
+  const json& object(const char* name, size_t size_max) {
+    static const json kEmpty = json::object();
     const json* value = find(name);
-    if (value == nullptr) return {};
+    if (value == nullptr) return kEmpty;
     if (!value->is_object() || value->size() > size_max) {
       good_ = false;
-      return {};
+      return kEmpty;
     }
-    Fields fields(*value);
-    std::map<std::string, int64_t> numbers;
-    for (const auto& [key, number] : value->items()) {
-      numbers[cut(key)] = fields.number(key.c_str(), max);
-    }
-    good_ = fields.good();
+    return *value;
+  }
+
+  std::vector<int64_t> integers(const char* name, size_t size_max, int64_t max) {
+    std::vector<int64_t> numbers;
+    for (const json& number : list(name, size_max)) numbers.push_back(checked(number, max));
     return numbers;
   }
 
@@ -104,6 +109,13 @@ class Fields {
   bool good() const { return good_; }
 
  private:
+  // From 0 to `max`.
+  int64_t checked(const json& value, int64_t max) {
+    if (value.is_number_integer() && value >= 0 && value <= max) return value.get<int64_t>();
+    good_ = false;
+    return 0;
+  }
+
   // Absent fields keep their default, so that older devices stay readable.
   const json* find(const char* name) {
     if (!good_) return nullptr;
@@ -117,6 +129,25 @@ class Fields {
 
 Error corrupt(std::string_view what, const std::string& id) {
   return Error(Code::kCorrupt, fmt::format("the {} document of {:.16} is damaged", what, id));
+}
+
+json times_to_json(const std::map<std::string, TokenTimes>& all) {
+  json values = json::object();
+  for (const auto& [kv, times] : all) {
+    if (values.size() == kKvTypesMax) break;
+    values[cut(kv)] = {{"layers_ns", times.layers_ns},
+                       {"embedding_ns", times.embedding_ns},
+                       {"head_ns", times.head_ns}};
+  }
+  return values;
+}
+
+bool times_from_json(const json& value, TokenTimes& times) {
+  Fields fields(value);
+  times.layers_ns = fields.integers("layers_ns", kLayersMax, kPartTimeMax);
+  times.embedding_ns = fields.number("embedding_ns", kPartTimeMax);
+  times.head_ns = fields.number("head_ns", kPartTimeMax);
+  return fields.good();
 }
 
 json model_to_json(const ModelFacts& model) {
@@ -135,7 +166,8 @@ json model_to_json(const ModelFacts& model) {
           {"token_multiply_adds", model.token_multiply_adds},
           {"hidden", model.hidden},
           {"kv_heads", model.kv_heads},
-          {"slices_max", model.slices_max}};
+          {"slices_max", model.slices_max},
+          {"token_times", times_to_json(model.token_times)}};
 }
 
 bool model_from_json(const json& value, ModelFacts& model) {
@@ -156,6 +188,9 @@ bool model_from_json(const json& value, ModelFacts& model) {
   model.hidden = static_cast<int>(fields.number("hidden", INT32_MAX));
   model.kv_heads = static_cast<int>(fields.number("kv_heads", INT32_MAX));
   model.slices_max = static_cast<int>(std::max<int64_t>(1, fields.number("slices_max", INT32_MAX)));
+  for (const auto& [kv, times] : fields.object("token_times", kKvTypesMax).items()) {
+    if (!times_from_json(times, model.token_times[cut(kv)])) return false;
+  }
   return fields.good() && !model.id.empty();
 }
 
@@ -304,6 +339,7 @@ std::string encode(const InstanceView& instance) {
                {"token", instance.plan.token},
                {"ranks", std::move(ranks)},
                {"slices", instance.plan.slices},
+               {"cut_by", cut(instance.plan.cut_by)},
                {"token_ns", instance.plan.token_ns},
                {"first_token_ns", instance.plan.first_token_ns},
                {"message", cut(instance.message, kMessageBytesMax)},
@@ -370,6 +406,7 @@ Result<InstanceView> decode_instance(const InstanceId& id, const std::string& bo
   }
   Plan& plan = instance.plan;
   plan.slices = static_cast<int>(std::max<int64_t>(1, fields.number("slices", limits::kRanksMax)));
+  plan.cut_by = fields.text("cut_by");
   plan.token_ns = fields.number("token_ns", kTimeMax);
   plan.first_token_ns = fields.number("first_token_ns", kTimeMax);
   instance.message = fields.text("message", kMessageBytesMax);

@@ -39,7 +39,11 @@ DeviceFacts full_facts() {
                       .token_multiply_adds = 9'000'000,
                       .hidden = 64,
                       .kv_heads = 2,
-                      .slices_max = 8}},
+                      .slices_max = 8,
+                      .token_times = {{"q16",
+                                       {.layers_ns = {90'000, 80'000, 0},
+                                        .embedding_ns = 1'000,
+                                        .head_ns = 40'000}}}}},
           .memory_bytes_per_second = 20'000'000'000,
           .multiply_adds_per_second = 900'000'000'000,
           .transports = {"ucx", "tcp"},
@@ -66,6 +70,7 @@ TEST(BodiesTest, FactsSurvive) {
   EXPECT_EQ(read->models[0].total_bytes(), facts.models[0].total_bytes());
   EXPECT_EQ(read->models[0].kv_layer_bytes, facts.models[0].kv_layer_bytes);
   EXPECT_EQ(read->models[0].slices_max, 8);
+  EXPECT_EQ(read->models[0].token_times, facts.models[0].token_times);
   EXPECT_EQ(read->links, facts.links);
   EXPECT_EQ(read->transports, facts.transports);
   EXPECT_EQ(read->memory_bytes_per_second, facts.memory_bytes_per_second);
@@ -100,6 +105,7 @@ TEST(BodiesTest, RunnersAndInstancesSurvive) {
   instance.plan.token = "secret";
   instance.sharding = "tensor";
   instance.plan.slices = 2;
+  instance.plan.cut_by = "times";
   instance.plan.token_ns = 31'000'000;
   instance.plan.ranks.push_back({kDevice, 0, 7, 5_GiB, 667, "q8"});
   instance.plan.ranks.push_back({kDevice, 0, 7, 3_GiB, 333, "q8"});
@@ -115,6 +121,7 @@ TEST(BodiesTest, RunnersAndInstancesSurvive) {
   EXPECT_EQ(copy->plan.ranks[0].share, 667);
   EXPECT_EQ(copy->plan.ranks[1].wire, "q8");
   EXPECT_EQ(copy->sharding, "tensor");
+  EXPECT_EQ(copy->plan.cut_by, "times");
 }
 
 TEST(BodiesTest, WhateverADeviceSaysOfItselfIsADocument) {
@@ -148,6 +155,7 @@ TEST(BodiesTest, DamagedBodiesAreRefused) {
                            R"({"models":[{}]})",
                            R"({"models":[7]})",
                            R"({"models":[{"id":"x","layers":99999999}]})",
+                           R"({"models":[{"id":"x","layers":-1,"kv_layer_bytes":{"q16":1}}]})",
                            R"({"models":[{"id":"x","kv_layer_bytes":7}]})",
                            R"({"models":[{"id":"x","kv_layer_bytes":{"q8":-1}}]})",
                            R"({"addresses":[7]})",
@@ -180,6 +188,37 @@ TEST(BodiesTest, DamagedBodiesAreRefused) {
   }
   // Deep nesting must not exhaust the stack.
   EXPECT_FALSE(decode_facts(kDevice, std::string(500'000, '[')).ok());
+}
+
+TEST(BodiesTest, TimesAreNumbersOfNanoseconds) {
+  const auto decode_times = [](const std::string& times) {
+    return decode_facts(
+        kDevice, R"({"models":[{"id":"x","layers":2,"token_times":{"q16":)" + times + "}}]}");
+  };
+  const auto good = decode_times(R"({"layers_ns":[5,0],"head_ns":7})");
+  ASSERT_TRUE(good.ok());
+  EXPECT_EQ(good->models[0].token_times.at("q16"),
+            (TokenTimes{.layers_ns = {5, 0}, .embedding_ns = 0, .head_ns = 7}));
+  std::string many = "0";
+  for (int i = 0; i < 2000; ++i) many += ",0";
+  for (const std::string& bad : {
+           std::string("7"),
+           std::string("[]"),
+           std::string(R"({"layers_ns":7})"),
+           std::string(R"({"layers_ns":["5"]})"),
+           std::string(R"({"layers_ns":[null]})"),
+           std::string(R"({"layers_ns":[NaN]})"),
+           std::string(R"({"layers_ns":[-1]})"),
+           std::string(R"({"layers_ns":[0.5]})"),
+           std::string(R"({"layers_ns":[1e300]})"),
+           std::string(R"({"layers_ns":[3600000000001]})"),
+           std::string(R"({"head_ns":-1})"),
+           std::string(R"({"embedding_ns":1e300})"),
+           R"({"layers_ns":[)" + many + "]}",
+       }) {
+    EXPECT_FALSE(decode_times(bad).ok()) << bad;
+  }
+  EXPECT_FALSE(decode_facts(kDevice, R"({"models":[{"id":"x","token_times":[1]}]})").ok());
 }
 
 TEST(BodiesTest, RandomDamageIsNeverFatal) {

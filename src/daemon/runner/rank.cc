@@ -185,4 +185,9 @@ Result<std::shared_ptr<runtime::Generator>> Rank::generator() const {
   return std::shared_ptr<runtime::Generator>(instance_);
 }
 
+engine::LayerTimes Rank::layer_times() const {
+  std::lock_guard lock(mutex_);
+  return state_ == State::kConnected ? model_->layer_times() : engine::LayerTimes();
+}
+
 }  // namespace hearth::daemon

@@ -42,6 +42,8 @@ class Rank {
   Result<std::string> connect(const GroupConnect& connect);
   // kUnavailable unless this is a connected rank 0.
   Result<std::shared_ptr<runtime::Generator>> generator() const;
+  // As the model's; nothing before it is connected.
+  engine::LayerTimes layer_times() const;
 
  private:
   enum class State { kEmpty, kLoading, kLoaded, kPreparing, kPrepared, kConnecting, kConnected };

@@ -68,6 +68,17 @@ proto::LoadProgress progress_message(int layers_done, int layers_total) {
   return message;
 }
 
+proto::WatchEvent times_event(const engine::LayerTimes& times) {
+  proto::WatchEvent event;
+  proto::LayerTimes& message = *event.mutable_layer_times();
+  message.set_steps(times.steps);
+  message.set_layer_begin(times.layer_begin);
+  message.mutable_layers()->Add(times.layers.begin(), times.layers.end());
+  message.set_embedding(times.embedding);
+  message.set_head(times.head);
+  return event;
+}
+
 }  // namespace
 
 // Stays open until the caller goes or the runner ends.
@@ -78,9 +89,15 @@ class RunnerService::WatchStream final : public EventStream<proto::WatchEvent> {
 
 RunnerService::RunnerService(std::function<void()> shutdown) : shutdown_(std::move(shutdown)) {
   rank_.emplace([this](int64_t epoch, const Error& error) { group_failed(epoch, error); });
+  times_.emplace([this] { return rank_->layer_times(); },
+                 [this](const engine::LayerTimes& times) {
+                   std::lock_guard lock(mutex_);
+                   tell(times_event(times));
+                 });
 }
 
 RunnerService::~RunnerService() {
+  times_.reset();
   std::vector<std::future<void>> background;
   {
     std::lock_guard lock(mutex_);
@@ -103,8 +120,12 @@ void RunnerService::group_failed(int64_t epoch, const Error& error) {
   group_failure_.emplace();
   group_failure_->set_epoch(epoch);
   *group_failure_->mutable_failure() = to_proto(error);
+  tell(*group_failure_);
+}
+
+void RunnerService::tell(const proto::WatchEvent& event) {
   for (const auto& watch : watches_) {
-    if (auto stream = watch.lock()) stream->push(*group_failure_);
+    if (auto stream = watch.lock()) stream->push(event);
   }
 }
 

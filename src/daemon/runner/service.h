@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "daemon/runner/event_stream.h"
+#include "daemon/runner/layer_times_watch.h"
 #include "daemon/runner/rank.h"
 #include "proto/runner.grpc.pb.h"
 
@@ -44,6 +45,8 @@ class RunnerService final : public proto::Runner::CallbackService {
   class WatchStream;
 
   void group_failed(int64_t epoch, const Error& error);
+  // To all that watch. REQUIRES: mutex_ is held.
+  void tell(const proto::WatchEvent& event);
   // Blocking work must not hold up gRPC's threads.
   void in_background(std::function<void()> work);
 
@@ -53,6 +56,7 @@ class RunnerService final : public proto::Runner::CallbackService {
   std::vector<std::weak_ptr<WatchStream>> watches_;
   std::optional<proto::WatchEvent> group_failure_;  // the last
   std::optional<Rank> rank_;
+  std::optional<LayerTimesWatch> times_;  // of rank_, so it goes first
 };
 
 }  // namespace hearth::daemon

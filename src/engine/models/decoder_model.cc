@@ -315,6 +315,7 @@ void DecoderModel::run_layers(std::span<Pass> passes) {
       pass.settle();
       code_.feed_forward(pass, weights_.layers[i]);
     }
+    if (passes.front().worker() == 0) clock_.lap();
   }
   for (Pass& pass : passes) pass.settle();
 }
@@ -332,6 +333,7 @@ void DecoderModel::run(const PassRows& rows, const PassIo& io) {
     pass.prepare_rope();
     pass.barrier();
     if (first()) pass.all_reduce(activations_.x, int64_t{rows.rows} * spec_.hidden);
+    if (worker.index() == 0) clock_.lap();
 
     std::vector<Pass> passes;
     for (const PassRows& part : parts) passes.emplace_back(context_, part, worker);
@@ -345,7 +347,13 @@ void DecoderModel::run(const PassRows& rows, const PassIo& io) {
       pass.multiply(h, {{.matrix = &weights_.head, .out = io.logits}});
     }
   };
+  if (is_timed(rows, io)) clock_.begin();
   pool_->run(body, rows.rows == 1 ? decode_threads() : threads());
+  clock_.end();
+}
+
+bool DecoderModel::is_timed(const PassRows& rows, const PassIo& io) const {
+  return slice_.alone() && rows.rows == 1 && (!last() || !io.logit_rows.empty());
 }
 
 void DecoderModel::release(int slot) {

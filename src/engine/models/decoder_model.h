@@ -9,6 +9,7 @@
 #include "engine/machine/tuning.h"
 #include "engine/models/activations.h"
 #include "engine/models/architecture.h"
+#include "engine/models/layer_clock.h"
 #include "engine/models/pass.h"
 #include "engine/models/weights.h"
 #include "engine/rank_model.h"
@@ -35,6 +36,7 @@ class DecoderModel final : public RankModel {
   int kv_tokens() const override { return kv_->pages() * kernels::kPageTokens; }
   KvType kv_type() const override { return kv_->shape().type; }
   int sequences_max() const override { return kv_->slots(); }
+  LayerTimes layer_times() const override { return clock_.times(); }
 
   Result<void> join(fabric::Collectives& team) override;
   Result<void> forward(const StepRows& step, std::span<const float> hidden_in,
@@ -49,7 +51,8 @@ class DecoderModel final : public RankModel {
         slice_(slice),
         own_spec_(spec_of(slice, spec)),
         isa_(isa),
-        code_(code_of(spec.architecture)) {}
+        code_(code_of(spec.architecture)),
+        clock_(shard, spec.layers) {}
 
   bool first() const { return shard_.first(); }
   bool last() const { return shard_.last(spec_.layers); }
@@ -68,6 +71,8 @@ class DecoderModel final : public RankModel {
     float* logits = nullptr;
   };
   void run(const PassRows& rows, const PassIo& io);
+  // Whether the pass is a token's, all of it this rank's own work.
+  bool is_timed(const PassRows& rows, const PassIo& io) const;
   void run_layers(std::span<Pass> passes);
 
   const ModelSpec spec_;
@@ -83,6 +88,7 @@ class DecoderModel final : public RankModel {
   std::unique_ptr<RecurrentState> recurrent_;  // of models with linear layers
   Activations activations_;
   Tuning tuning_;
+  LayerClock clock_;
   std::unique_ptr<Sums> sums_;  // of slices that have joined their team
   PassContext context_;
   std::unique_ptr<ThreadPool> pool_;  // last: its threads use all of the above

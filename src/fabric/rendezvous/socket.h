@@ -56,7 +56,6 @@ struct HostPort {
 
 // "10.0.0.2:4711", "[fd00::2]:4711", "attic:4711". kInvalidArgument otherwise.
 Result<HostPort> parse_host_port(std::string_view text);
-std::string format_host_port(const std::string& host, int port);
 
 // A socket address as the system takes it.
 struct Endpoint {

@@ -2,20 +2,21 @@
 
 #include <gtest/gtest.h>
 
+#include "base/host_port.h"
+
 namespace hearth::fabric {
 namespace {
 
-TEST(HostPort, ParsesWhatItFormats) {
+TEST(HostPort, ParsesWhatIsJoined) {
   for (const auto& [host, port] : {std::pair<std::string, int>{"10.0.0.2", 4711},
                                    {"fd00::2", 1},
                                    {"fe80::1%eth0", 65535},
                                    {"attic.local", 80}}) {
-    const auto parsed = parse_host_port(format_host_port(host, port));
+    const auto parsed = parse_host_port(join_host_port(host, port));
     ASSERT_TRUE(parsed.ok()) << host;
     EXPECT_EQ(parsed->host, host);
     EXPECT_EQ(parsed->port, port);
   }
-  EXPECT_EQ(format_host_port("fd00::2", 1), "[fd00::2]:1");
 }
 
 TEST(HostPort, RefusesTheRest) {

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <thread>
 
+#include "base/host_port.h"
 #include "base/limits.h"
 #include "fabric/rendezvous/meet.h"
 
@@ -71,7 +72,7 @@ Result<void> TcpTransport::connect(int rank, std::span<const std::string> addres
   for (size_t i = 0; i < addresses.size(); ++i) {
     int port = 0;
     std::from_chars(addresses[i].data(), addresses[i].data() + addresses[i].size(), port);
-    meeting.addresses.push_back(format_host_port(hosts[i], port));
+    meeting.addresses.push_back(join_host_port(hosts[i], port));
   }
   auto sockets = meet(listener_, meeting);
   listener_.close();

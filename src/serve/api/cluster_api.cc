@@ -42,6 +42,10 @@ Answer place(Backend& backend, const Request& request) {
     if (known) place.sharding = *known;
     if (!known) fields.fail("sharding", "must be 'Auto', 'Pipeline' or 'Tensor'");
   }
+  if (const Json* kv = fields.find("kv"); kv != nullptr) {
+    if (kv->is_string()) place.kv = kv->get<std::string>();
+    if (!kv->is_string()) fields.fail("kv", "must be a string");
+  }
   if (fields.error().has_value()) return error_response(*fields.error());
   const Result<std::string> id = backend.place_instance(place);
   if (!id.ok()) return error_response(api_error(id.error()));
@@ -59,7 +63,10 @@ Answer previews(Backend& backend, const Request& request) {
     return error_response(
         bad_request("'sharding' must be 'Auto', 'Pipeline' or 'Tensor'", "sharding"));
   }
-  return json_or_error(backend.previews_json(model->second, *sharding));
+  const auto kv = request.query.find("kv");
+  return json_or_error(backend.previews_json({.model_id = model->second,
+                                              .sharding = *sharding,
+                                              .kv = kv == request.query.end() ? "" : kv->second}));
 }
 
 Answer remove(Backend& backend, const std::string& id) {

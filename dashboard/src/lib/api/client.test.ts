@@ -29,30 +29,29 @@ const chunk = (content: string) => `data: ${JSON.stringify({ choices: [{ index: 
 const chat = () => textOf(streamChat('ember', [{ role: 'user', content: 'Hi' }], new AbortController().signal));
 
 describe('requests', () => {
+  const ember = { model_id: 'ember', min_nodes: 1, sharding: 'Auto', kv: '' } as const;
+
   it('asks for previews of a model whose id holds a path', async () => {
     const fetched = answer('{"previews":[]}');
-    await fetchPreviews('org/name:q4&x', undefined);
-    expect(fetched.mock.calls[0]![0]).toBe('/instance/previews?model_id=org%2Fname%3Aq4%26x&sharding=Pipeline');
+    await fetchPreviews({ model_id: 'org/name:q4&x', sharding: 'Auto', kv: 'q8' });
+    expect(fetched.mock.calls[0]![0]).toBe('/instance/previews?model_id=org%2Fname%3Aq4%26x&sharding=Auto&kv=q8');
   });
 
-  it('places over at least the devices asked for', async () => {
+  it('places over at least the devices asked for, cut as asked for', async () => {
     const fetched = answer('{}');
-    await placeInstance('ember', 3);
-    expect(JSON.parse(fetched.mock.calls[0]![1]!.body as string)).toEqual({
-      model_id: 'ember',
-      min_nodes: 3,
-      sharding: 'Pipeline',
-    });
+    const wanted = { model_id: 'ember', min_nodes: 3, sharding: 'Tensor', kv: '' } as const;
+    await placeInstance(wanted);
+    expect(JSON.parse(fetched.mock.calls[0]![1]!.body as string)).toEqual(wanted);
   });
 
   it('gives the reason of a refusal', async () => {
     answer('{"error":{"message":"no plan fits","type":"invalid_request_error","param":null,"code":"no_plan"}}', 400);
-    expect(await failureOf(placeInstance('ember', 9))).toMatchObject({ message: 'no plan fits', status: 400, code: 'no_plan' });
+    expect(await failureOf(placeInstance(ember))).toMatchObject({ message: 'no plan fits', status: 400, code: 'no_plan' });
   });
 
   it('names the status of a refusal without a reason', async () => {
     answer('<html>', 502);
-    expect((await failureOf(placeInstance('ember', 1))).message).toContain('502');
+    expect((await failureOf(placeInstance(ember))).message).toContain('502');
   });
 });
 

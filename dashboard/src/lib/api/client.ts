@@ -7,6 +7,7 @@ import type {
   CommandAnswer,
   Model,
   ModelList,
+  PlaceRequest,
   Preview,
 } from './types';
 
@@ -38,14 +39,16 @@ export async function fetchModels(): Promise<Model[]> {
   return (await getJson<ModelList>('/v1/models')).data;
 }
 
-export async function fetchPreviews(modelId: string, signal?: AbortSignal): Promise<Preview[]> {
-  const query = new URLSearchParams({ model_id: modelId, sharding: 'Pipeline' });
+export async function fetchPreviews(
+  wanted: Omit<PlaceRequest, 'min_nodes'>,
+  signal?: AbortSignal,
+): Promise<Preview[]> {
+  const query = new URLSearchParams(wanted);
   return (await getJson<{ previews: Preview[] }>(`/instance/previews?${query}`, signal)).previews;
 }
 
-export async function placeInstance(modelId: string, minNodes: number): Promise<CommandAnswer> {
-  const body = { model_id: modelId, min_nodes: minNodes, sharding: 'Pipeline' };
-  return (await post('/place_instance', body)).json() as Promise<CommandAnswer>;
+export async function placeInstance(wanted: PlaceRequest): Promise<CommandAnswer> {
+  return (await post('/place_instance', wanted)).json() as Promise<CommandAnswer>;
 }
 
 export async function deleteInstance(instanceId: string): Promise<void> {

@@ -77,6 +77,27 @@ export interface ShardAssignments {
 
 export type InstanceStatus = 'placing' | 'loading' | 'ready' | 'failed' | 'waiting';
 
+export interface PlannedRank {
+  rank: number;
+  device: string;
+  stage: number;
+  slice: number;
+  startLayer: number;
+  endLayer: number;
+  /** Counts beside the shares of the other ranks of the stage. */
+  share: number;
+}
+
+export interface Plan {
+  stages: number;
+  slices: number;
+  /** Predictions are null until devices and links are measured. */
+  tokensPerSecond: number | null;
+  firstTokenSeconds: number | null;
+  promptTokens: number;
+  ranks: PlannedRank[];
+}
+
 export interface Instance {
   instanceId: string;
   modelId: string;
@@ -85,6 +106,7 @@ export interface Instance {
   epoch: number;
   minNodes: number;
   shardAssignments: ShardAssignments;
+  plan: Plan | null;
 }
 
 export interface Runner {
@@ -95,6 +117,18 @@ export interface Runner {
   RunnerFailed?: { errorMessage: string };
 }
 
+/** A path to another device, as the device that has it measured it. */
+export interface MeasuredPath {
+  to: string;
+  host: string;
+  kind: string;
+  latencyUs: number | null;
+  bitsPerSecond: number;
+  carriedBy: string | null;
+  error: string | null;
+  chosen: boolean;
+}
+
 export interface ClusterState {
   cluster: { name: string; locked: boolean; coordinator: string };
   self: string;
@@ -103,8 +137,22 @@ export interface ClusterState {
   nodeMemory: Record<string, NodeMemory>;
   nodeStatus: Record<string, NodeStatus>;
   lastSeen: Record<string, string>;
+  links: Record<string, MeasuredPath[]>;
   instances: Record<string, Instance>;
   runners: Record<string, Runner>;
+}
+
+/** How an instance is to be cut, as people ask for it. */
+export type Sharding = 'Auto' | 'Pipeline' | 'Tensor';
+
+/** Numbers of the KV cache; empty: as the device that is asked was told. */
+export type KvType = '' | 'q16' | 'bf16' | 'q8' | 'f32';
+
+export interface PlaceRequest {
+  model_id: string;
+  min_nodes: number;
+  sharding: Sharding;
+  kv: KvType;
 }
 
 export interface Preview {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { layoutCards, rowMembers, rowSizes } from './layout';
-import { linkPath } from './links';
+import { labelPlace, linkPath } from './links';
 
 const counts = Array.from({ length: 16 }, (_, index) => index + 1);
 const widths = [328, 480, 600, 860, 1008];
@@ -81,5 +81,34 @@ describe('linkPath', () => {
 
   it('moves aside for a second path between the same cards', () => {
     expect(linkPath(left, right, { x: 200, y: 57 }, 7)).toBe('M 50 57 Q 200 57 350 57');
+  });
+});
+
+describe('labelPlace', () => {
+  const size = { width: 120, height: 30 };
+  const left = { x: 0, y: 0, width: 100, height: 100 };
+  const right = { x: 300, y: 0, width: 100, height: 100 };
+  const middle = { x: 200, y: 50 };
+
+  it('stands above a level line, whichever end it begins at', () => {
+    expect(labelPlace(left, right, middle, size, [left, right])).toEqual({ x: 140, y: 14, ...size });
+    expect(labelPlace(right, left, middle, size, [left, right])).toEqual({ x: 140, y: 14, ...size });
+  });
+
+  it('stands away from the middle, where other lines run', () => {
+    const place = labelPlace(left, right, { x: 200, y: 0 }, size, [left, right])!;
+    expect(place.y).toBeGreaterThan(34);
+    const below = { x: 0, y: 300, width: 100, height: 100 };
+    expect(labelPlace(left, below, { x: 250, y: 200 }, size, [left, below])!.x).toBeLessThan(0);
+  });
+
+  it('moves along the line to where nothing is', () => {
+    const inTheWay = { x: 100, y: 0, width: 50, height: 40 };
+    expect(labelPlace(left, right, middle, size, [left, right, inTheWay])!.x).toBeGreaterThanOrEqual(150);
+  });
+
+  it('has no place between cards that are too near', () => {
+    const near = { x: 110, y: 0, width: 100, height: 100 };
+    expect(labelPlace(left, near, { x: 105, y: 50 }, size, [left, near])).toBeNull();
   });
 });

@@ -1,4 +1,5 @@
-import type { ClusterState, DeviceStatus } from '../api/types';
+import type { ClusterState, DeviceStatus, MeasuredPath } from '../api/types';
+import { formatBitRate, formatLatency } from '../text/format';
 import { shardsOf, type ShardView } from './instances';
 
 export interface DeviceView {
@@ -25,6 +26,25 @@ export interface LinkView {
   b: string;
   /** False when only one of the two has reported a path to the other. */
   mutual: boolean;
+  /** The path that instances take, as measured; null before that. */
+  path: PathView | null;
+}
+
+export interface PathView {
+  latencyUs: number;
+  bitsPerSecond: number;
+  carriedBy: string;
+}
+
+export function pathText({ latencyUs, bitsPerSecond, carriedBy }: PathView): string {
+  return [formatLatency(latencyUs), formatBitRate(bitsPerSecond), carriedBy].filter(Boolean).join(', ');
+}
+
+/** What one device knows of its way to another. */
+export interface NeighbourView {
+  name: string;
+  path: PathView | null;
+  error: string;
 }
 
 const neverJoined = '9999';
@@ -78,10 +98,36 @@ export function linksOf(state: ClusterState): LinkView[] {
     for (const b of ids.slice(index + 1)) {
       const there = reaches(a, b);
       const back = reaches(b, a);
-      if (there || back) links.push({ a, b, mutual: there && back });
+      if (there || back) links.push({ a, b, mutual: there && back, path: pathBetween(state, a, b) });
     }
   });
   return links;
+}
+
+/** As the first measured it, else as the second did. */
+export function pathBetween(state: ClusterState, a: string, b: string): PathView | null {
+  const paths = [...chosenPaths(state, a, b), ...chosenPaths(state, b, a)];
+  const { latencyUs, bitsPerSecond, carriedBy } = paths[0] ?? {};
+  return latencyUs && bitsPerSecond ? { latencyUs, bitsPerSecond, carriedBy: carriedBy ?? '' } : null;
+}
+
+function chosenPaths(state: ClusterState, from: string, to: string): MeasuredPath[] {
+  return pathsTo(state, from, to).filter(({ chosen }) => chosen);
+}
+
+function pathsTo(state: ClusterState, from: string, to: string): MeasuredPath[] {
+  return (state.links[from] ?? []).filter((path) => path.to === to);
+}
+
+/** The other live devices, and how `id` reaches them or why it does not. */
+export function neighboursOf(state: ClusterState, devices: DeviceView[], id: string): NeighbourView[] {
+  return devices
+    .filter((device) => device.id !== id && device.status !== 'offline')
+    .map(({ id: other, name }) => {
+      const path = pathBetween(state, id, other);
+      const error = pathsTo(state, id, other).find((tried) => tried.error)?.error ?? '';
+      return { name, path, error: path ? '' : error };
+    });
 }
 
 export function onlineCount(devices: DeviceView[]): number {

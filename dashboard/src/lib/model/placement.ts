@@ -1,5 +1,21 @@
-import type { Preview } from '../api/types';
-import { shardsOf, type ShardView } from './instances';
+import type { KvType, Preview, Sharding } from '../api/types';
+import { predictionOf, shardsOf, type Prediction, type ShardView } from './instances';
+
+/** The ways to cut a model over several devices, and what they mean. */
+export const shardings: { value: Sharding; meaning: string }[] = [
+  { value: 'Auto', meaning: 'What is predicted to be the fastest over the links between the devices.' },
+  { value: 'Pipeline', meaning: 'Each device holds some of the layers; little is sent, and slow links will do.' },
+  { value: 'Tensor', meaning: 'Each device holds a part of every layer and all work at once; wants fast links.' },
+];
+
+/** The numbers that the KV cache can be kept in. */
+export const kvTypes: { value: KvType; label: string }[] = [
+  { value: '', label: 'As this device was started' },
+  { value: 'q16', label: 'q16: 2 bytes a number, nearly exact' },
+  { value: 'bf16', label: 'bf16: 2 bytes, less exact' },
+  { value: 'q8', label: 'q8: 1 byte, the least exact' },
+  { value: 'f32', label: 'f32: 4 bytes, exact' },
+];
 
 /** One number of devices that can be asked for, and what would come of it. */
 export interface Option {
@@ -7,6 +23,7 @@ export interface Option {
   shards: ShardView[];
   /** Bytes each device would use more. */
   memory: Record<string, number>;
+  prediction: Prediction | null;
   error: string;
 }
 
@@ -16,6 +33,7 @@ export function optionsOf(previews: Preview[]): Option[] {
       devices: preview.min_nodes,
       shards: preview.instance ? shardsOf(preview.instance, {}) : [],
       memory: preview.memory_delta_by_node ?? {},
+      prediction: predictionOf(preview.instance?.plan ?? null),
       error: preview.instance ? '' : (preview.error ?? 'No plan fits.'),
     }))
     .sort((a, b) => a.devices - b.devices);

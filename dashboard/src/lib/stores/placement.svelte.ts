@@ -1,6 +1,6 @@
 import { fetchPreviews, placeInstance } from '../api/client';
 import { isAbort, toApiError } from '../api/errors';
-import type { Model } from '../api/types';
+import type { KvType, Model, Sharding } from '../api/types';
 import { optionsOf, preferredOption, type Option } from '../model/placement';
 import { cluster } from './cluster.svelte';
 
@@ -9,6 +9,8 @@ class Placement {
   model = $state.raw<Model | null>(null);
   options = $state.raw<Option[]>([]);
   devices = $state(1);
+  sharding = $state<Sharding>('Auto');
+  kv = $state<KvType>('');
   loading = $state(false);
   launching = $state(false);
   error = $state('');
@@ -17,14 +19,21 @@ class Placement {
   chosen = $derived(this.options.find((option) => option.devices === this.devices));
   fits = $derived(this.chosen !== undefined && this.chosen.error === '');
 
-  /** What a plan depends on: previews are asked for again when this changes. */
+  /** What a plan depends on besides the model: previews are asked for again when this changes. */
   signature = $derived(
-    JSON.stringify([cluster.devices.map(({ id, status }) => [id, status]), cluster.instances.map(({ id }) => id)]),
+    JSON.stringify([
+      this.sharding,
+      this.kv,
+      cluster.devices.map(({ id, status }) => [id, status]),
+      cluster.instances.map(({ id }) => id),
+    ]),
   );
 
   async open(model: Model): Promise<void> {
     this.model = model;
     this.options = [];
+    this.sharding = 'Auto';
+    this.kv = '';
     this.error = '';
     await this.refresh();
     this.devices = preferredOption(this.options)?.devices ?? 1;
@@ -43,7 +52,7 @@ class Placement {
     this.#request = request;
     this.loading = true;
     try {
-      this.options = optionsOf(await fetchPreviews(this.model.id, request.signal));
+      this.options = optionsOf(await fetchPreviews(this.#wanted(this.model), request.signal));
       this.error = '';
     } catch (error) {
       if (isAbort(error)) return;
@@ -56,12 +65,16 @@ class Placement {
     if (!this.model || !this.fits) return;
     this.launching = true;
     try {
-      await placeInstance(this.model.id, this.devices);
+      await placeInstance({ ...this.#wanted(this.model), min_nodes: this.devices });
       this.close();
     } catch (error) {
       this.error = toApiError(error).message;
     }
     this.launching = false;
+  }
+
+  #wanted(model: Model) {
+    return { model_id: model.id, sharding: this.sharding, kv: this.kv };
   }
 }
 

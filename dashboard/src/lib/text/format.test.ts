@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { formatAgo, formatBytes, formatContext, formatCount, formatMilliseconds, formatRate, formatShare } from './format';
+import {
+  formatAgo, formatBitRate, formatBytes, formatContext, formatCount, formatLatency, formatMilliseconds, formatRate,
+  formatShare,
+} from './format';
 
 describe('format', () => {
   it('writes sizes in decimal units', () => {
@@ -18,6 +21,10 @@ describe('format', () => {
     expect(formatCount(2, 'device')).toBe('2 devices');
     expect([180, 1500, 12_000].map(formatMilliseconds)).toEqual(['180 ms', '1.5 s', '12 s']);
     expect([3.14159, 41.5].map(formatRate)).toEqual(['3.1', '42']);
+    expect([8.37, 31.2, 999.6, 12_000].map(formatLatency)).toEqual(['8.4 µs', '31 µs', '1.0 ms', '12 ms']);
+    expect([5e6, 940e6, 9.4e9, 100e9].map(formatBitRate)).toEqual([
+      '5.0 Mbit/s', '940 Mbit/s', '9.4 Gbit/s', '100 Gbit/s',
+    ]);
     expect([800, 20_000, 600_000, 7_200_000].map(formatAgo)).toEqual(['just now', '20 s ago', '10 min ago', '2 h ago']);
     expect([512, 4096, 131_072, 10_000].map(formatContext)).toEqual(['512', '4k', '128k', '10k']);
   });

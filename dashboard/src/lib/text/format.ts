@@ -33,6 +33,19 @@ export function formatRate(perSecond: number): string {
   return perSecond < 9.95 ? perSecond.toFixed(1) : perSecond.toFixed(0);
 }
 
+/** One way between two devices: 8.4 µs, 31 µs, 1.2 ms. */
+export function formatLatency(us: number): string {
+  if (us < 999.5) return `${us.toFixed(us < 9.95 ? 1 : 0)} µs`;
+  return `${(us / 1000).toFixed(us < 9950 ? 1 : 0)} ms`;
+}
+
+/** 940 Mbit/s, 9.4 Gbit/s. */
+export function formatBitRate(bitsPerSecond: number): string {
+  const megabits = bitsPerSecond / 1e6;
+  if (megabits < 999.5) return `${megabits.toFixed(megabits < 9.95 ? 1 : 0)} Mbit/s`;
+  return `${(megabits / 1000).toFixed(megabits < 9950 ? 1 : 0)} Gbit/s`;
+}
+
 export function formatAgo(ms: number): string {
   const seconds = Math.round(ms / 1000);
   if (seconds < 2) return 'just now';
