@@ -172,22 +172,21 @@ int64_t peak_rss_of(int pid) {
   return 0;
 }
 
-// A runner that goes through load and connect on a thread of its own, beside rank 0.
+// The port of its rendezvous.
 Result<int> load_runner(daemon::RunnerProcess& runner, const LocalModelOptions& options,
                         const LocalRoom& room, const LocalModel& local, int rank) {
-  return runner.load({.model_name = local.name,
-                      .model_path = local.path,
-                      .rank = rank,
-                      .world_size = options.ranks(),
-                      .shard = shard_of(options, local, rank),
-                      .threads = options.threads,
-                      .precision = options.precision,
-                      .quantize = options.quantize,
-                      .kv = options.kv,
-                      .kv_tokens = room.kv_tokens,
-                      .sequences_max = room.sequences_max,
-                      .bind_host = options.place(rank).host},
-                     {});
+  HEARTH_RETURN_IF_ERROR(runner.load({.model_name = local.name,
+                                      .model_path = local.path,
+                                      .shard = shard_of(options, local, rank),
+                                      .threads = options.threads,
+                                      .precision = options.precision,
+                                      .quantize = options.quantize,
+                                      .kv = options.kv,
+                                      .kv_tokens = room.kv_tokens,
+                                      .sequences_max = room.sequences_max,
+                                      .bind_host = options.place(rank).host},
+                                     {}));
+  return runner.prepare({.epoch = 1, .rank = rank, .world_size = options.ranks()});
 }
 
 Result<void> load_first_rank(const LocalModelOptions& options, const LocalRoom& room,

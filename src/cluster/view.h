@@ -110,7 +110,8 @@ struct RankPlan {
   std::string wire = "f32";  // as what its stage's sums travel: fabric/wire_precision.h
 };
 
-// Where an instance runs. A new plan has a higher epoch; runners of older epochs are stopped.
+// Where an instance runs. A new plan has a higher epoch; runners of older epochs that hold the same
+// part of the model go over to it, others are stopped.
 // Epochs are not consecutive: each is the coordinator's clock in ms, or one more than before if
 // that is greater. An instance that ran and now fits nowhere has an epoch and no ranks.
 //
@@ -163,11 +164,14 @@ struct RunnerView {
   int64_t epoch = 0;
   int rank = 0;
   RunnerStatus status = RunnerStatus::kStarting;
-  int layers_loaded = 0;
+  int layers_loaded = 0;  // 0 again once its process is gone
   int layers_total = 0;
   int rendezvous_port = 0;  // where the other ranks dial it, once loaded
   std::string carriers;     // kReady: what carries messages to other ranks; fabric::carriers
   std::string error;        // kFailed: why
+
+  // Whether its part of the model is in memory: at work, or kept while its group has failed.
+  bool holds_weights() const { return layers_total > 0 && layers_loaded == layers_total; }
 };
 
 struct ClusterView {

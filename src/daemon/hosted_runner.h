@@ -1,5 +1,5 @@
-// One runner of this device at work: a thread takes the process through spawn, load and connect,
-// and tells of every step.
+// One runner of this device at work: a thread takes the process through spawn and load, then
+// through the group of one epoch after another, and tells of every step.
 #pragma once
 
 #include <chrono>
@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 
@@ -31,16 +32,22 @@ struct RunnerSettings {
   engine::Quantize quantize = engine::Quantize::kNone;
 };
 
-// Thread-safe.
+// A process that ends, cannot load or cannot be prepared is gone for good: local() says kFailed and
+// holds no weights. When its group fails it keeps process and weights, says kFailed too, and waits
+// for renew() or stop(). Thread-safe.
 class HostedRunner {
  public:
   // `changed` is called from threads of this object whenever local() differs; it must not block and
   // must not call back. Progress within a load is told at most four times a second.
-  HostedRunner(const RunnerSettings& settings, StartRunner start, std::function<void()> changed);
+  HostedRunner(const RunnerSettings& settings, const StartRunner& start,
+               std::function<void()> changed);
   // Ends the process and waits for its end.
   ~HostedRunner();
 
   LocalRunner local() const;
+  // Takes it out of its group, or out of the way to it, and to the seat of a newer epoch: at once,
+  // or when its model is loaded.
+  void renew(const Seat& seat);
   void connect(const ConnectRunner& order);
   // Begins the end; local() then says `stopping`, and gone() turns true once the memory is free.
   void stop();
@@ -50,26 +57,45 @@ class HostedRunner {
   std::shared_ptr<runtime::Generator> generator() const;
 
  private:
+  // A seat that it has, until it is renewed.
+  struct Turn {
+    Seat seat;
+    std::stop_token over;
+  };
+
   void run();
-  Result<void> bring_up();
+  Result<std::shared_ptr<RunnerProcess>> load();
   Result<std::shared_ptr<RunnerProcess>> spawn();
-  Result<ConnectRunner> wait_for_connect_order();
+  // Waits for the next; nothing when the process is gone or to be stopped.
+  std::optional<Turn> next_turn();
+  void take(const Turn& turn, RunnerProcess& process);
+  Result<std::string> join(const Turn& turn, RunnerProcess& process);
+  Result<ConnectRunner> wait_for_connect_order(const Turn& turn);
   void report_progress(int layers_done, int layers_total);
-  void update(const std::function<void(cluster::RunnerView*)>& change);
-  void fail(const Error& error);
+  // Of the seat that it has now; those of an earlier one are old news and dropped.
+  void update(int64_t epoch, const std::function<void(cluster::RunnerView*)>& change);
+  void fail_group(int64_t epoch, const Error& error);
+  void fail_process(const Error& error);
+  void fail_locked(const Error& error);
 
   const RunnerSettings settings_;
-  const StartRunner start_;
+  const InstanceId instance_;
+  const ModelPart part_;
   const std::function<void()> changed_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   LocalRunner local_;
+  Seat seat_;
+  std::stop_source turn_;  // of seat_
+  bool process_failed_ = false;
   std::optional<ConnectRunner> connect_order_;
   std::shared_ptr<RunnerProcess> process_;
   std::shared_ptr<runtime::Generator> generator_;
   std::chrono::steady_clock::time_point progress_told_;
   bool gone_ = false;
+
+  int64_t epoch_taken_ = 0;  // of thread_ alone: its last turn's
   std::thread thread_;
 };
 

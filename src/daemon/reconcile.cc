@@ -24,6 +24,45 @@ bool planned_here(const ClusterView& view, const RunnerView& runner) {
          plan.ranks[runner.rank].device == view.self;
 }
 
+// Of the ranks of a stage; empty where each stage has one rank.
+std::vector<double> shares_of(const cluster::Plan& plan, int stage) {
+  std::vector<double> shares;
+  if (plan.slices == 1) return shares;
+  for (int slice = 0; slice < plan.slices; ++slice) {
+    shares.push_back(plan.ranks[static_cast<size_t>(stage * plan.slices + slice)].share);
+  }
+  return shares;
+}
+
+ModelPart part_of(const InstanceView& instance, int rank) {
+  const cluster::Plan& plan = instance.plan;
+  const cluster::RankPlan& shard = plan.ranks[static_cast<size_t>(rank)];
+  return {.model = instance.model,
+          .kv = instance.kv,
+          .layer_begin = shard.layer_begin,
+          .layer_end = shard.layer_end,
+          .slice = rank % plan.slices,
+          .shares = shares_of(plan, rank / plan.slices)};
+}
+
+Seat seat_of(const cluster::Plan& plan, int rank) {
+  return {.epoch = plan.epoch, .rank = rank, .world_size = static_cast<int>(plan.ranks.size())};
+}
+
+// Where a runner that lives goes on with what it has loaded or is loading.
+std::optional<Seat> next_seat(const ClusterView& view, const LocalRunner& runner) {
+  const auto instance = view.instances.find(runner.view.instance);
+  const bool lives = runner.view.status != RunnerStatus::kFailed || runner.view.holds_weights();
+  if (instance == view.instances.end() || !lives) return std::nullopt;
+  const cluster::Plan& plan = instance->second.plan;
+  if (plan.epoch <= runner.view.epoch) return std::nullopt;
+  for (int rank = 0; rank < static_cast<int>(plan.ranks.size()); ++rank) {
+    const bool here = plan.ranks[static_cast<size_t>(rank)].device == view.self;
+    if (here && part_of(instance->second, rank) == runner.part) return seat_of(plan, rank);
+  }
+  return std::nullopt;
+}
+
 // What is known of a rank: this device's own runners first-hand, the others' as they report
 // themselves.
 const RunnerView* find_rank(const ClusterView& view, const std::vector<LocalRunner>& local,
@@ -82,38 +121,18 @@ std::optional<std::vector<std::string>> rendezvous(const ClusterView& view,
   return addresses;
 }
 
-// Empty where each stage has one rank.
-std::vector<double> shares_of(const cluster::Plan& plan, int stage) {
-  std::vector<double> shares;
-  if (plan.slices == 1) return shares;
-  for (int slice = 0; slice < plan.slices; ++slice) {
-    shares.push_back(plan.ranks[static_cast<size_t>(stage * plan.slices + slice)].share);
-  }
-  return shares;
-}
-
 void plan_starts(const ClusterView& view, const std::vector<LocalRunner>& local,
                  const InstanceView& instance, std::vector<StartRunner>* starts) {
-  const int world_size = static_cast<int>(instance.plan.ranks.size());
-  const int slices = instance.plan.slices;
-  for (int rank = 0; rank < world_size; ++rank) {
-    const cluster::RankPlan& shard = instance.plan.ranks[rank];
-    if (shard.device != view.self) continue;
+  for (int rank = 0; rank < static_cast<int>(instance.plan.ranks.size()); ++rank) {
+    if (instance.plan.ranks[rank].device != view.self) continue;
     const bool occupied = std::ranges::any_of(local, [&](const LocalRunner& runner) {
       return runner.view.instance == instance.id &&
              (runner.view.epoch != instance.plan.epoch || runner.view.rank == rank);
     });
     if (occupied) continue;
     starts->push_back({.instance = instance.id,
-                       .epoch = instance.plan.epoch,
-                       .rank = rank,
-                       .world_size = world_size,
-                       .model = instance.model,
-                       .kv = instance.kv,
-                       .layer_begin = shard.layer_begin,
-                       .layer_end = shard.layer_end,
-                       .slice = rank % slices,
-                       .shares = shares_of(instance.plan, rank / slices)});
+                       .seat = seat_of(instance.plan, rank),
+                       .part = part_of(instance, rank)});
   }
 }
 
@@ -124,6 +143,11 @@ Actions reconcile(const ClusterView& view, const std::vector<LocalRunner>& local
   for (const LocalRunner& runner : local) {
     if (runner.stopping) continue;
     const RunnerView& own = runner.view;
+    if (const auto seat = next_seat(view, runner)) {
+      actions.renew.push_back(
+          {.instance = own.instance, .epoch = own.epoch, .rank = own.rank, .seat = *seat});
+      continue;
+    }
     if (!planned_here(view, own)) {
       actions.stop.push_back({.instance = own.instance, .epoch = own.epoch, .rank = own.rank});
       continue;

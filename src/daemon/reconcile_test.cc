@@ -49,7 +49,16 @@ LocalRunner own(RunnerStatus status, int64_t epoch = 3) {
                    .epoch = epoch,
                    .rank = 0,
                    .status = status,
-                   .rendezvous_port = status == RunnerStatus::kLoaded ? 40000 : 0}};
+                   .layers_total = 4,
+                   .rendezvous_port = status == RunnerStatus::kLoaded ? 40000 : 0},
+          .part = {.model = "ember", .kv = "q8", .layer_begin = 0, .layer_end = 4}};
+}
+
+// Its group failed, its process lives.
+LocalRunner kept(int64_t epoch = 3) {
+  LocalRunner runner = own(RunnerStatus::kFailed, epoch);
+  runner.view.layers_loaded = runner.view.layers_total;
+  return runner;
 }
 
 RunnerView other(RunnerStatus status, int64_t epoch = 3) {
@@ -66,14 +75,14 @@ TEST(Reconcile, StartsTheRankPlannedForThisDevice) {
   ASSERT_THAT(actions.start, SizeIs(1));
   const StartRunner& start = actions.start[0];
   EXPECT_EQ(start.instance, kInstance);
-  EXPECT_EQ(start.epoch, 3);
-  EXPECT_EQ(start.rank, 0);
-  EXPECT_EQ(start.world_size, 2);
-  EXPECT_EQ(start.model, "ember");
-  EXPECT_EQ(start.kv, "q8");
-  EXPECT_EQ(start.layer_begin, 0);
-  EXPECT_EQ(start.layer_end, 4);
-  EXPECT_THAT(start.shares, IsEmpty());
+  EXPECT_EQ(start.seat.epoch, 3);
+  EXPECT_EQ(start.seat.rank, 0);
+  EXPECT_EQ(start.seat.world_size, 2);
+  EXPECT_EQ(start.part.model, "ember");
+  EXPECT_EQ(start.part.kv, "q8");
+  EXPECT_EQ(start.part.layer_begin, 0);
+  EXPECT_EQ(start.part.layer_end, 4);
+  EXPECT_THAT(start.part.shares, IsEmpty());
   EXPECT_THAT(actions.stop, IsEmpty());
   EXPECT_THAT(actions.connect, IsEmpty());
 }
@@ -93,6 +102,7 @@ TEST(Reconcile, IgnoresInstancesOfOtherDevices) {
 
 TEST(Reconcile, LeavesAFailedRunnerForTheCoordinator) {
   EXPECT_TRUE(reconcile(two_stages(), {own(RunnerStatus::kFailed)}).empty());
+  EXPECT_TRUE(reconcile(two_stages(), {kept()}).empty());
 }
 
 TEST(Reconcile, StopsRunnersOfDeletedInstances) {
@@ -123,7 +133,74 @@ TEST(Reconcile, ANewEpochStartsOnlyWhenTheOldRunnerIsGone) {
   actions = reconcile(two_stages(4), {});
   EXPECT_THAT(actions.stop, IsEmpty());
   ASSERT_THAT(actions.start, SizeIs(1));
-  EXPECT_EQ(actions.start[0].epoch, 4);
+  EXPECT_EQ(actions.start[0].seat.epoch, 4);
+}
+
+TEST(Reconcile, ARunnerThatLivesGoesOverToANewEpoch) {
+  std::vector<LocalRunner> runners = {kept()};
+  for (const auto status : {RunnerStatus::kStarting, RunnerStatus::kLoading, RunnerStatus::kLoaded,
+                            RunnerStatus::kConnecting, RunnerStatus::kReady}) {
+    runners.push_back(own(status));
+  }
+  for (const LocalRunner& runner : runners) {
+    const Actions actions = reconcile(two_stages(4), {runner});
+    ASSERT_THAT(actions.renew, SizeIs(1));
+    EXPECT_EQ(actions.renew[0].instance, kInstance);
+    EXPECT_EQ(actions.renew[0].epoch, 3);
+    EXPECT_EQ(actions.renew[0].rank, 0);
+    EXPECT_EQ(actions.renew[0].seat.epoch, 4);
+    EXPECT_EQ(actions.renew[0].seat.rank, 0);
+    EXPECT_EQ(actions.renew[0].seat.world_size, 2);
+    EXPECT_THAT(actions.stop, IsEmpty());
+    EXPECT_THAT(actions.start, IsEmpty());
+    EXPECT_THAT(actions.connect, IsEmpty());
+  }
+}
+
+TEST(Reconcile, ARunnerGoesOverToAnotherRankOfTheSameLayers) {
+  ClusterView view = two_stages(4);
+  view.instances[kInstance].plan.ranks = {{.device = kOther, .layer_begin = 0, .layer_end = 2},
+                                          {.device = kOther, .layer_begin = 2, .layer_end = 4},
+                                          {.device = kSelf, .layer_begin = 4, .layer_end = 6}};
+  LocalRunner last = kept();
+  last.view.rank = 1;
+  last.part.layer_begin = 4;
+  last.part.layer_end = 6;
+  const Actions actions = reconcile(view, {last});
+  ASSERT_THAT(actions.renew, SizeIs(1));
+  EXPECT_EQ(actions.renew[0].rank, 1);
+  EXPECT_EQ(actions.renew[0].seat.rank, 2);
+  EXPECT_EQ(actions.renew[0].seat.world_size, 3);
+}
+
+TEST(Reconcile, ARunnerOfAnotherPartIsReplaced) {
+  const auto expect_stop = [](const ClusterView& view) {
+    const Actions actions = reconcile(view, {kept()});
+    EXPECT_THAT(actions.stop, SizeIs(1));
+    EXPECT_THAT(actions.renew, IsEmpty());
+    EXPECT_THAT(actions.start, IsEmpty());
+  };
+  ClusterView layers = two_stages(4);
+  layers.instances[kInstance].plan.ranks[0].layer_end = 3;
+  expect_stop(layers);
+  ClusterView model = two_stages(4);
+  model.instances[kInstance].model = "another";
+  expect_stop(model);
+  ClusterView cache = two_stages(4);
+  cache.instances[kInstance].kv = "q16";
+  expect_stop(cache);
+  ClusterView slices = two_stages(4);
+  slices.instances[kInstance].plan.slices = 2;
+  slices.instances[kInstance].plan.ranks = {{.device = kSelf, .layer_end = 4, .share = 500},
+                                            {.device = kOther, .layer_end = 4, .share = 500}};
+  expect_stop(slices);
+  expect_stop(two_stages(2));  // epochs do not go back
+}
+
+TEST(Reconcile, ARunnerThatStopsIsNotCalledBack) {
+  LocalRunner old = kept();
+  old.stopping = true;
+  EXPECT_TRUE(reconcile(two_stages(4), {old}).empty());
 }
 
 TEST(Reconcile, StopsARankThatMovedAway) {
@@ -194,8 +271,8 @@ TEST(Reconcile, SlicesKnowTheirSharesAndTheirWire) {
                 {.device = kSelf, .layer_end = 6, .share = 333, .wire = "bf16"}};
   const Actions actions = reconcile(view, {});
   ASSERT_THAT(actions.start, SizeIs(1));
-  EXPECT_EQ(actions.start[0].slice, 1);
-  EXPECT_THAT(actions.start[0].shares, ElementsAre(667, 333));
+  EXPECT_EQ(actions.start[0].part.slice, 1);
+  EXPECT_THAT(actions.start[0].part.shares, ElementsAre(667, 333));
 
   LocalRunner mine = own(RunnerStatus::kLoaded);
   mine.view.rank = 1;

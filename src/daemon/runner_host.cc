@@ -87,12 +87,18 @@ void RunnerHost::act(const Actions& actions) {
     log::info("stopping rank {} of instance {}", stop.rank, stop.instance.brief());
     find(stop.instance, stop.epoch, stop.rank)->stop();
   }
+  for (const RenewRunner& renew : actions.renew) {
+    log::info("rank {} of instance {} goes over to a new group as rank {} of {}", renew.rank,
+              renew.instance.brief(), renew.seat.rank, renew.seat.world_size);
+    find(renew.instance, renew.epoch, renew.rank)->renew(renew.seat);
+  }
   for (const ConnectRunner& connect : actions.connect) {
     find(connect.instance, connect.epoch, connect.rank)->connect(connect);
   }
   for (const StartRunner& start : actions.start) {
-    log::info("starting rank {} of {} ({}), layers {} to {}", start.rank, start.world_size,
-              start.model, start.layer_begin, start.layer_end);
+    log::info("starting rank {} of {} ({}), layers {} to {}", start.seat.rank,
+              start.seat.world_size, start.part.model, start.part.layer_begin,
+              start.part.layer_end);
     auto runner = std::make_unique<HostedRunner>(settings_, start, [this] { wake(); });
     std::lock_guard lock(runners_mutex_);
     runners_.push_back(std::move(runner));

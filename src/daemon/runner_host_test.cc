@@ -1,6 +1,7 @@
 // Real runner processes, driven by a cluster whose plans the test writes.
 #include "daemon/runner_host.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -66,6 +67,16 @@ class PlannedCluster final : public cluster::Cluster {
     });
   }
 
+  // All that was ever said of a rank in an epoch.
+  std::vector<RunnerView> reports_of(int64_t epoch, int rank) const {
+    std::lock_guard lock(mutex_);
+    std::vector<RunnerView> reports = reports_;
+    std::erase_if(reports, [=](const RunnerView& report) {
+      return report.epoch != epoch || report.rank != rank;
+    });
+    return reports;
+  }
+
   int port() const override { return 0; }
   std::string discovery_status() const override { return {}; }
   cluster::ClusterView view() const override {
@@ -82,7 +93,10 @@ class PlannedCluster final : public cluster::Cluster {
   }
   void set_facts(const cluster::DeviceFacts&) override {}
   void set_runners(const std::vector<RunnerView>& runners) override {
-    change([&] { view_.runners = runners; });
+    change([&] {
+      view_.runners = runners;
+      reports_.insert(reports_.end(), runners.begin(), runners.end());
+    });
   }
   Result<InstanceId> create_instance(const cluster::InstanceRequest&) override { return kInstance; }
   Result<void> delete_instance(const InstanceId&) override { return {}; }
@@ -102,6 +116,7 @@ class PlannedCluster final : public cluster::Cluster {
   std::condition_variable reported_;
   std::function<void()> changed_;
   cluster::ClusterView view_;
+  std::vector<RunnerView> reports_;
 };
 
 class RunnerHostTest : public testing::Test {
@@ -201,13 +216,65 @@ TEST_F(RunnerHostTest, AKilledRunnerIsReportedUntilANewPlanReplacesIt) {
   EXPECT_THAT(answer(), testing::Not(testing::StartsWith("error")));
 }
 
-TEST_F(RunnerHostTest, WhenOneRankDiesTheOtherSaysSo) {
+// First one rank, then the one that lived.
+TEST_F(RunnerHostTest, WhenOneRankDiesTheOtherSaysSoAndKeepsItsWeights) {
   cluster_.plan(1, 2);
   cluster_.wait_until_all(RunnerStatus::kReady, 1, 2);
-  kill(runner_pids()[0], SIGKILL);
-  cluster_.wait_until_all(RunnerStatus::kFailed, 1, 2);
+  const std::string whole = answer();
+  pid_t victim = runner_pids()[0];
+  for (const int64_t epoch : {1, 2}) {
+    std::vector<pid_t> pids = runner_pids();
+    std::erase(pids, victim);
+    ASSERT_THAT(pids, testing::SizeIs(1));
+    const pid_t survivor = pids[0];
+    kill(victim, SIGKILL);
+    const auto failed = cluster_.wait_until_all(RunnerStatus::kFailed, epoch, 2);
+    const int dead = failed[0].holds_weights() ? failed[1].rank : failed[0].rank;
+    const int alive = 1 - dead;
+    for (const RunnerView& runner : failed) {
+      EXPECT_EQ(runner.holds_weights(), runner.rank == alive);
+      EXPECT_THAT(
+          runner.error,
+          testing::HasSubstr(runner.rank == dead ? "signal 9" : fmt::format("rank {}", dead)));
+    }
+    EXPECT_EQ(host_->generator(kInstance), nullptr);
+
+    cluster_.plan(epoch + 1, 2);
+    cluster_.wait_until_all(RunnerStatus::kReady, epoch + 1, 2);
+    EXPECT_EQ(answer(), whole);
+    EXPECT_THAT(runner_pids(), testing::Contains(survivor));
+    for (const RunnerView& report : cluster_.reports_of(epoch + 1, alive)) {
+      EXPECT_TRUE(report.holds_weights());
+      EXPECT_NE(report.status, RunnerStatus::kLoading);
+    }
+    victim = survivor;
+  }
+}
+
+TEST_F(RunnerHostTest, RunnersAtWorkGoOverToANewPlan) {
+  cluster_.plan(1, 2);
+  cluster_.wait_until_all(RunnerStatus::kReady, 1, 2);
+  const std::string whole = answer();
+  const auto pids = runner_pids();
   cluster_.plan(2, 2);
   cluster_.wait_until_all(RunnerStatus::kReady, 2, 2);
+  EXPECT_EQ(answer(), whole);
+  EXPECT_THAT(runner_pids(), testing::UnorderedElementsAreArray(pids));
+}
+
+TEST_F(RunnerHostTest, ANewPlanInTheMiddleOfALoadWaitsForItsEnd) {
+  cluster_.plan(1, 2);
+  cluster_.wait_until([](const auto& runners) {
+    return runners.size() == 2 && std::ranges::none_of(runners, [](const RunnerView& runner) {
+             return runner.status == RunnerStatus::kStarting;
+           });
+  });
+  const auto pids = runner_pids();
+  cluster_.plan(2, 2);
+  cluster_.plan(3, 2);
+  cluster_.wait_until_all(RunnerStatus::kReady, 3, 2);
+  EXPECT_THAT(runner_pids(), testing::UnorderedElementsAreArray(pids));
+  EXPECT_THAT(answer(), testing::Not(testing::StartsWith("error")));
 }
 
 TEST_F(RunnerHostTest, AModelThatIsNotHereFailsWithItsName) {

@@ -118,11 +118,8 @@ proto::WirePrecision to_proto(fabric::WirePrecision wire) {
 proto::LoadRequest to_proto(const RankLoad& load) {
   proto::LoadRequest request;
   request.set_instance_id(load.instance.str());
-  request.set_epoch(load.epoch);
   request.set_model_name(load.model_name);
   request.set_model_path(load.model_path);
-  request.set_rank(load.rank);
-  request.set_world_size(load.world_size);
   request.set_layer_begin(load.shard.layer_begin);
   request.set_layer_end(load.shard.layer_end);
   request.set_slice(load.shard.slice);
@@ -195,27 +192,42 @@ class RunnerProcessImpl final : public RunnerProcess {
   int pid() const override { return child_->pid(); }
   std::shared_ptr<grpc::Channel> channel() const override { return channel_; }
 
-  Result<int> load(const RankLoad& load, const LoadProgressHandler& progress) override {
+  Result<void> load(const RankLoad& load, const LoadProgressHandler& progress) override {
     grpc::ClientContext context;
     const auto reader = stub_->Load(&context, to_proto(load));
     proto::LoadProgress message;
     while (reader->Read(&message)) {
       if (message.has_failure()) return from_proto(message.failure());
-      if (message.loaded()) return message.rendezvous_port();
+      if (message.loaded()) return {};
       if (progress) progress(message.layers_loaded(), message.layers_total());
     }
     return why_ended(reader->Finish());
   }
 
-  Result<std::string> connect(const GroupConnect& connect) override {
+  Result<int> prepare(const Seat& seat) override {
+    proto::PrepareRequest request;
+    request.set_epoch(seat.epoch);
+    request.set_rank(seat.rank);
+    request.set_world_size(seat.world_size);
+    grpc::ClientContext context;
+    proto::PrepareReply reply;
+    const grpc::Status status = stub_->Prepare(&context, request, &reply);
+    if (!status.ok()) return why_ended(status);
+    if (reply.has_failure()) return from_proto(reply.failure());
+    return reply.rendezvous_port();
+  }
+
+  Result<std::string> connect(const GroupConnect& connect, std::stop_token stop) override {
     proto::ConnectRequest request;
     for (const std::string& address : connect.addresses) request.add_addresses(address);
     request.set_token(connect.token);
     request.set_transport(connect.transport);
     request.set_wire(to_proto(connect.team.wire));
     grpc::ClientContext context;
+    const std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
     proto::ConnectReply reply;
     const grpc::Status status = stub_->Connect(&context, request, &reply);
+    if (stop.stop_requested()) return Error(Code::kCancelled, "stopped while connecting");
     if (!status.ok()) return why_ended(status);
     if (reply.has_failure()) return from_proto(reply.failure());
     return reply.carriers();
@@ -263,20 +275,18 @@ class RunnerProcessImpl final : public RunnerProcess {
       if (event.has_layer_times())
         tell(options_.on_layer_times, layer_times_of(event.layer_times()));
       if (!event.has_failure()) continue;
-      tell(options_.on_group_failure, from_proto(event.failure()));
-      break;
+      tell(options_.on_group_failure, event.epoch(), from_proto(event.failure()));
     }
-    watch_context_.TryCancel();
     reader->Finish();
   }
 
-  template <class Callback, class What>
-  void tell(const Callback& callback, What what) {
+  template <class Callback, class... News>
+  void tell(const Callback& callback, News... news) {
     {
       std::lock_guard lock(callback_mutex_);
       if (closing_) return;
     }
-    if (callback) callback(std::move(what));
+    if (callback) callback(std::move(news)...);
   }
 
   // An orderly end lets the other ranks know at once.

@@ -3,18 +3,24 @@
 // here.
 //
 //   HEARTH_TRY(auto runner, RunnerProcess::spawn({.name = "ember/1", .on_exit = report}));
-//   HEARTH_TRY(const int port, runner->load({.model_path = path, .rank = 1, ...}, progress));
+//   HEARTH_RETURN_IF_ERROR(runner->load({.model_path = path, .shard = ..., ...}, progress));
+//   HEARTH_TRY(const int port, runner->prepare({.epoch = 1, .rank = 1, .world_size = 2}));
 //   HEARTH_TRY(const std::string carriers, runner->connect({.addresses = ..., .token = ...}));
 //   auto generator = remote_generator.h: runner_generator(runner->channel(), id)   // rank 0 only
+//
+// When the group has failed and the process lives: prepare it for the next epoch and connect it
+// again.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "daemon/seat.h"
 #include "engine/rank_model.h"
 #include "fabric/collectives.h"
 
@@ -33,9 +39,9 @@ struct SpawnOptions {
   // and what it last said ("runner ember/1 was killed by signal 9 (Killed)"). Not called after
   // destruction began. Must not destroy the RunnerProcess.
   std::function<void(Error)> on_exit;
-  // Called at most once, from a thread of this object, when the runner's group failed (another rank
-  // died); the process itself lives. Same rules.
-  std::function<void(Error)> on_group_failure;
+  // Called at most once for each epoch, from a thread of this object, when the runner's group
+  // failed (another rank died); the process itself lives. Same rules.
+  std::function<void(int64_t epoch, Error)> on_group_failure;
   // Called now and then, from a thread of this object, with how long the runner's layers take for a
   // token. Same rules.
   std::function<void(const engine::LayerTimes&)> on_layer_times;
@@ -44,11 +50,8 @@ struct SpawnOptions {
 // What one rank loads.
 struct RankLoad {
   InstanceId instance;
-  int64_t epoch = 0;
   std::string model_name;  // for messages: "ember"
   std::string model_path;
-  int rank = 0;
-  int world_size = 1;
   engine::Shard shard;
   int threads = 0;  // 0: the engine's choice
   engine::Precision precision = engine::Precision::kDefault;
@@ -57,7 +60,7 @@ struct RankLoad {
   // The same on every rank; 0: runtime::default_kv_plan of the model, which is.
   int64_t kv_tokens = 0;
   int sequences_max = 0;
-  std::string bind_host = "127.0.0.1";  // where the rendezvous listens
+  std::string bind_host = "127.0.0.1";  // where its rendezvous listens
 };
 
 struct GroupConnect {
@@ -83,12 +86,16 @@ class RunnerProcess {
   virtual int pid() const = 0;
   virtual std::shared_ptr<grpc::Channel> channel() const = 0;
 
-  // Loads the rank; returns the port of its rendezvous (0 when world_size is 1). `progress` may be
-  // empty.
-  virtual Result<int> load(const RankLoad& load, const LoadProgressHandler& progress) = 0;
-  // Joins the group; blocks until every rank has. Returns what carries the rank's
-  // messages: fabric::carriers.
-  virtual Result<std::string> connect(const GroupConnect& connect) = 0;
+  // Loads the rank, once. `progress` may be empty.
+  virtual Result<void> load(const RankLoad& load, const LoadProgressHandler& progress) = 0;
+  // Takes a seat in the group of a new epoch; the loaded model stays. Ends what the runner does in
+  // its present group. Returns the port of its rendezvous (0 when world_size is 1). kUnavailable
+  // before the load, kInvalidArgument when the epoch is not newer than the last.
+  virtual Result<int> prepare(const Seat& seat) = 0;
+  // Joins the group that it was prepared for; blocks until every rank has, or kCancelled until
+  // `stop`. Returns what carries the rank's messages: fabric::carriers. After an error it can be
+  // prepared again.
+  virtual Result<std::string> connect(const GroupConnect& connect, std::stop_token stop = {}) = 0;
 
   // Ends the process at once; its memory is free when this returns. Idempotent.
   virtual void kill() = 0;

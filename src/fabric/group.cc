@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <stop_token>
 #include <utility>
 
 #include "base/limits.h"
@@ -207,7 +208,9 @@ class Joining {
 
  private:
   std::string name(int rank) const {
-    return fmt::format("rank {} at {}", rank, options_.addresses[rank]);
+    const std::string& address = options_.addresses[rank];
+    return address.empty() ? fmt::format("rank {}", rank)
+                           : fmt::format("rank {} at {}", rank, address);
   }
 
   int left_ms() const {
@@ -220,6 +223,9 @@ class Joining {
     meeting.me = Party{options_.rank, size_, Purpose::kControl, options_.token};
     meeting.addresses = options_.addresses;
     meeting.timeout_ms = left_ms();
+    HEARTH_TRY(const Alarm alarm, Alarm::make());
+    const std::stop_callback ring(options_.stop, [&alarm] { alarm.ring(); });
+    meeting.alarm = &alarm;
     HEARTH_TRY(std::vector<Socket> sockets, meet(listener_.socket(), meeting));
     for (const Socket& socket : sockets) {
       hosts_.push_back(socket ? peer_host(socket) : "");
@@ -230,6 +236,10 @@ class Joining {
   }
 
   Result<void> choose_and_connect() {
+    const std::stop_callback leave(options_.stop, [this] {
+      bond_->fail(Error(Code::kCancelled,
+                        fmt::format("{} was stopped while joining", name(options_.rank))));
+    });
     HEARTH_TRY(const std::vector<Offer> mine, make_offers());
     HEARTH_TRY(const std::vector<std::string> replies,
                bond_->exchange(encode_offers(mine), deadline_));

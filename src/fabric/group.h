@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,7 @@ struct GroupOptions {
   // same.
   std::string transport = "auto";
   int connect_timeout_ms = 30'000;
+  std::stop_token stop;  // ends join() with kCancelled, from any thread
 };
 
 // Collectives (collectives.h) sends with this tag and the next.
@@ -73,8 +75,9 @@ class Group {
   // Rendezvous with every other rank, exchanges addresses, connects the transport. kUnavailable or
   // kDeadlineExceeded name the rank that did not come, kPermissionDenied a wrong token,
   // kUnsupported a rank that lacks the transport or speaks another version, kInvalidArgument what
-  // is wrong with `options`. Connections of strangers are refused and do not matter. The port is
-  // closed when this returns. A group of one needs no rendezvous (pass nullptr) and never fails.
+  // is wrong with `options`, kCancelled that it was stopped. Connections of strangers are refused
+  // and do not matter. The port is closed when this returns. A group of one needs no rendezvous
+  // (pass nullptr) and never fails.
   static Result<std::unique_ptr<Group>> join(std::unique_ptr<Rendezvous> rendezvous,
                                              GroupOptions options);
 

@@ -69,6 +69,22 @@ void expect_working(Group& a, Group& b) {
   EXPECT_EQ(text_of(got), "ping");
 }
 
+TEST(Join, IsStoppedAtOnce) {
+  Door zero = open_door(), one = open_door();
+  const std::vector<std::string> addresses = {zero.address, one.address};
+  std::stop_source stop;
+  GroupOptions options = options_for(1, addresses);
+  options.stop = stop.get_token();
+  zero.rendezvous = nullptr;
+  auto waiting = join_async(&one, options);
+  EXPECT_EQ(waiting.wait_for(300ms), std::future_status::timeout);
+  stop.request_stop();
+  ASSERT_EQ(waiting.wait_for(1s), std::future_status::ready);
+  const auto group = waiting.get();
+  ASSERT_FALSE(group.ok());
+  EXPECT_EQ(group.error().code(), Code::kCancelled);
+}
+
 TEST(Join, RanksMayStartInAnyOrderAndLate) {
   Door zero = open_door(), one = open_door();
   const std::vector<std::string> addresses = {zero.address, one.address};

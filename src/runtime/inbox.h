@@ -43,9 +43,9 @@ struct Inbox {
   std::deque<ReadyRequest> ready;
   std::vector<uint64_t> cancelled;
   uint64_t next_id = 1;
-  int scheduler_waiting = 0;  // requests in the scheduler that have no slot yet
-  bool stopping = false;
-  std::optional<Error> failure;  // the group's
+  int scheduler_waiting = 0;     // requests in the scheduler that have no slot yet
+  bool stopping = false;         // the prompt thread
+  std::optional<Error> failure;  // the group's, or why it was stopped: no more steps
 };
 
 }  // namespace hearth::runtime

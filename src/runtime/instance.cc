@@ -27,7 +27,7 @@ class QueuedGeneration final : public Generation {
   ~QueuedGeneration() override {
     sink_->leave();
     std::lock_guard lock(inbox_->mutex);
-    if (inbox_->failure || inbox_->stopping) return;
+    if (inbox_->failure) return;
     inbox_->cancelled.push_back(id_);
     inbox_->steps_changed.notify_one();
   }
@@ -56,15 +56,29 @@ class InstanceImpl final : public Instance {
   }
 
   ~InstanceImpl() override {
+    InstanceImpl::stop(Error(Code::kUnavailable, options_.name + " was stopped"));
     {
       std::lock_guard lock(inbox_->mutex);
       inbox_->stopping = true;
       inbox_->prompts_changed.notify_all();
-      inbox_->steps_changed.notify_all();
     }
     prompt_thread_.join();
+    end_all(*inbox_->failure);
+  }
+
+  // The prompt thread goes on, to refuse what comes.
+  void stop(const Error& reason) override {
+    if (executor_ == nullptr) return;
+    {
+      std::lock_guard lock(inbox_->mutex);
+      if (!inbox_->failure) inbox_->failure = reason;
+      inbox_->steps_changed.notify_all();
+    }
     step_thread_.join();
-    end_all(Error(Code::kUnavailable, options_.name + " was stopped"));
+    end_all(reason);
+    executor_ = nullptr;
+    options_.group = nullptr;
+    options_.model = nullptr;
   }
 
   int context() const override { return context_; }
@@ -110,7 +124,7 @@ class InstanceImpl final : public Instance {
     }
   }
 
-  // To the step thread, unless it has ended because the group failed.
+  // To the step thread, unless it has ended.
   Result<void> hand_on(ReadyRequest request) {
     std::lock_guard lock(inbox_->mutex);
     if (inbox_->failure) return *inbox_->failure;
@@ -186,7 +200,7 @@ class InstanceImpl final : public Instance {
     std::unique_lock lock(inbox_->mutex);
     inbox_->scheduler_waiting = scheduler_.waiting();
     const auto mail = [&] {
-      return inbox_->stopping || !inbox_->ready.empty() || !inbox_->cancelled.empty();
+      return inbox_->failure || !inbox_->ready.empty() || !inbox_->cancelled.empty();
     };
     while (running_.empty() && executor_->in_flight() == 0 && !mail()) {
       if (options_.group->size() == 1) {
@@ -199,7 +213,7 @@ class InstanceImpl final : public Instance {
         return false;
       }
     }
-    if (inbox_->stopping) return false;
+    if (inbox_->failure) return false;
     std::deque<ReadyRequest> ready = std::exchange(inbox_->ready, {});
     const std::vector<uint64_t> cancelled = std::exchange(inbox_->cancelled, {});
     inbox_->scheduler_waiting += static_cast<int>(ready.size());
@@ -264,7 +278,7 @@ class InstanceImpl final : public Instance {
   const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
 
   // The step thread's own.
-  const std::unique_ptr<Executor> executor_;
+  std::unique_ptr<Executor> executor_;
   Scheduler scheduler_;
   std::unordered_map<uint64_t, Running> running_;
 

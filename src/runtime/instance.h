@@ -26,7 +26,7 @@ struct InstanceOptions {
   std::string name;                           // of the model, for messages
   const engine::ModelFiles* files = nullptr;  // read during start only
   std::shared_ptr<const engine::Tokenizer> tokenizer;
-  // Rank 0's. Whoever keeps it may give it to the next instance when this one's group has failed.
+  // Rank 0's. Whoever keeps it may give it to the next instance once this one was stopped.
   std::shared_ptr<engine::RankModel> model;
   std::unique_ptr<fabric::Group> group;
   fabric::TeamOptions team;  // where ranks share stages; the same on all of them
@@ -41,6 +41,10 @@ class Instance : public Generator {
  public:
   // kInvalidArgument when the model's shard is not the first of the group.
   static Result<std::unique_ptr<Instance>> start(InstanceOptions options);
+
+  // Ends every request, and those to come, with `reason`; leaves the group and lets go of the
+  // model. Idempotent; by one thread, which must not be the instance's own.
+  virtual void stop(const Error& reason) = 0;
 
   // Longest sequence, prompt and answer together: the model's context or the room of the KV cache.
   virtual int context() const = 0;

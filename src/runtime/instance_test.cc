@@ -346,6 +346,20 @@ TEST(InstanceTest, StoppingEndsEveryRequestOnceAndGenerationsMayOutliveIt) {
   EXPECT_EQ(waiting.error()->code(), Code::kUnavailable);
 }
 
+TEST(InstanceTest, AStoppedInstanceRefusesWhatComes) {
+  Ember ember(1);
+  GenerateRequest endless = question("Hello!");
+  endless.ignore_eos = true;
+  Reply running;
+  const auto first = ember.instance().generate(endless, running.handler());
+  running.wait_for_tokens(1);
+  ember.instance().stop(Error(Code::kUnavailable, "called away"));
+  EXPECT_EQ(running.refusal(), "called away");
+  Reply late;
+  const auto second = ember.instance().generate(endless, late.handler());
+  EXPECT_EQ(late.refusal(), "called away");
+}
+
 TEST(InstanceTest, ARankThatFailsEndsAllRequestsWithItsName) {
   Ember ember(2);
   GenerateRequest endless = question("Hello!");

@@ -39,22 +39,28 @@ for (const which of ['head', 'tail']) {
     before(async () => (setup = await pipeline()));
     after(() => removeDevices());
 
-    test('it is reported, and the instance starts again and answers', async () => {
+    test('it is reported, starts again, and finds the other where it was', async (t) => {
       const { devices, head, tail, instance, epoch, reference } = setup;
       const victim = which === 'head' ? head : tail;
       const other = which === 'head' ? tail : head;
       const events = await Events.of(other);
       after(() => events.close());
       const [pid] = victim.runnerPids();
+      const survivors = other.runnerPids();
+      const ranks = ranksOf(await other.get(`/instance/${instance}`));
       process.kill(pid, 'SIGKILL');
 
+      const killedAt = performance.now();
       const meanwhile = await refusalsUntil(other, () => isReadyAfter(other, instance, epoch));
+      t.diagnostic(`answers again ${Math.round(performance.now() - killedAt)} ms after the kill`);
       assert.ok(meanwhile.every(({ status, body }) => status === 503 && body.error.type === 'server_error'),
         JSON.stringify(meanwhile));
       for (const device of devices) await untilReady(device, instance, { epoch });
       const failures = events.states.map((state) => state.instances[instance]).filter((i) => i?.status === 'failed');
       assert.ok(failures.length > 0, 'no event told of the failure');
       assert.ok(!victim.runnerPids().includes(pid));
+      assert.deepEqual(other.runnerPids(), survivors, 'the runner that lived goes on');
+      assert.deepEqual(ranksOf(await other.get(`/instance/${instance}`)), ranks);
       const messages = events.states.flatMap((state) => [
         state.instances[instance]?.statusMessage ?? '',
         ...Object.values(state.runners).map((runner) => runner.RunnerFailed?.errorMessage ?? ''),

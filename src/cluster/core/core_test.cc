@@ -329,6 +329,36 @@ TEST(CoreTest, FailedRunnersAreStartedAgainWithGrowingPauses) {
   EXPECT_EQ(only_instance(simulation.at("d"))->message, "");
 }
 
+// Ranks that live keep their weights only if they get the same layers again; a plan that fails
+// again is thought over.
+TEST(CoreTest, APlanThatWorkedIsTriedAgainAsItWasOnce) {
+  Simulation simulation = four_devices();
+  simulation.create("b", 2);
+  ASSERT_TRUE(simulation.run_until([&] { return planned_on(simulation.at("d"), 2); }, seconds(3)));
+  simulation.run_for(seconds(3));
+  const Plan first = only_instance(simulation.at("d"))->plan;
+  // From now on another device would be the head.
+  simulation.add("e", {"a"}, 64_GiB);
+  ASSERT_TRUE(simulation.run_until([&] { return simulation.all_see_all(); }, seconds(15)));
+
+  simulation.kill_runners();
+  const auto planned_after = [&](int64_t epoch) {
+    return [&simulation, epoch] { return only_instance(simulation.at("d"))->plan.epoch > epoch; };
+  };
+  ASSERT_TRUE(simulation.run_until(planned_after(first.epoch), seconds(3)));
+  const Plan again = only_instance(simulation.at("d"))->plan;
+  EXPECT_NE(again.token, first.token);
+  ASSERT_EQ(again.ranks.size(), first.ranks.size());
+  for (size_t rank = 0; rank < first.ranks.size(); ++rank) {
+    EXPECT_EQ(again.ranks[rank].device, first.ranks[rank].device);
+    EXPECT_EQ(again.ranks[rank].layer_begin, first.ranks[rank].layer_begin);
+    EXPECT_EQ(again.ranks[rank].layer_end, first.ranks[rank].layer_end);
+  }
+
+  ASSERT_TRUE(simulation.run_until(planned_after(again.epoch), seconds(5)));
+  EXPECT_TRUE(devices_of(*only_instance(simulation.at("d"))).contains(simulation.at("e").id));
+}
+
 TEST(CoreTest, WhatIsDeletedStaysDeleted) {
   Simulation simulation = four_devices();
   simulation.create("b", 2);

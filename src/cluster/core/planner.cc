@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cluster/core/measurements.h"
+#include "cluster/token_costs.h"
 
 namespace hearth::cluster {
 namespace {
@@ -17,11 +18,6 @@ constexpr int kFailuresMax = 1'000'000;
 
 Duration backoff(int failures) {
   return std::min<Duration>(kRetryMax, kRetryMin * (int64_t{1} << std::clamp(failures, 0, 10)));
-}
-
-bool holds_memory(RunnerStatus status) {
-  return status == RunnerStatus::kLoaded || status == RunnerStatus::kConnecting ||
-         status == RunnerStatus::kReady;
 }
 
 const RunnerView* runner_of(const ClusterView& view, const InstanceView& instance, size_t rank) {
@@ -44,7 +40,7 @@ std::vector<DeviceView> devices_for(const InstanceView& instance, const ClusterV
       const auto device = devices.find(other.plan.ranks[rank].device);
       if (device == devices.end()) continue;
       const RunnerView* runner = runner_of(view, other, rank);
-      const bool taken = runner != nullptr && holds_memory(runner->status);
+      const bool taken = runner != nullptr && runner->holds_weights();
       DeviceFacts& facts = device->second.facts;
       if (id == instance.id && taken) {
         facts.memory_available_bytes =
@@ -82,6 +78,15 @@ const ModelFacts* find_model(const std::string& name, const std::vector<DeviceVi
     if (best == nullptr || votes[kind(model)] > votes[kind(*best)]) best = &model;
   });
   return best;
+}
+
+// Whether the present ranks could all run again where they are.
+bool can_repeat(const Plan& plan, const ModelFacts& model, const ClusterView& view) {
+  return !plan.empty() && std::ranges::all_of(plan.ranks, [&](const RankPlan& rank) {
+    const auto device = view.devices.find(rank.device);
+    return device != view.devices.end() && device->second.status == DeviceStatus::kOnline &&
+           find_same(device->second.facts, model) != nullptr;
+  });
 }
 
 }  // namespace
@@ -194,6 +199,13 @@ void Planner::plan(InstanceView& instance, int64_t unix_ms, const ClusterView& v
   const ModelFacts* model = find_model(instance.model, devices);
   if (model == nullptr) {
     wait(fmt::format("no device that is online has the files of {}", instance.model));
+    return;
+  }
+  // The first failure is mostly a process's or a link's: ranks that live keep what they have
+  // loaded, if they get the same again.
+  if (instance.failures == 1 && can_repeat(instance.plan, *model, view)) {
+    instance.plan.epoch = epoch;
+    instance.plan.token = random_hex_(kTokenBytes);
     return;
   }
   PlacementRequest request{.model = *model,

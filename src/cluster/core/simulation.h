@@ -38,7 +38,7 @@ class Simulation {
     DeviceId id;
     std::string address;
     std::vector<std::string> peers;
-    int64_t memory = 4_GiB;
+    int64_t memory = 0;
     // On disk; survives crashes.
     uint64_t boot = 0;
     int64_t joined_unix_ms = 0;
@@ -62,9 +62,11 @@ class Simulation {
   ModelFacts model = simulated_model();  // of devices that start
 
   // A device that knows `peers` (names of devices added before).
-  Node& add(const std::string& name, const std::vector<std::string>& peers) {
+  Node& add(const std::string& name, const std::vector<std::string>& peers,
+            int64_t memory = 4_GiB) {
     auto node = std::make_unique<Node>();
     node->name = name;
+    node->memory = memory;
     node->id = DeviceId(fmt::format("{:064x}", 0xabc000 + nodes_.size() * 7919 % 101));
     node->address = fmt::format("10.0.0.{}:52416", nodes_.size() + 1);
     for (const std::string& peer : peers) node->peers.push_back(at(peer).address);
@@ -132,6 +134,11 @@ class Simulation {
     post(std::chrono::milliseconds(50), [this, &node, late = std::exchange(node.events, {})] {
       for (const Event& event : late) send(node, event);
     });
+  }
+  // All runners die, and so do those after them until `runners_work` again.
+  void kill_runners() {
+    runners_work = false;
+    for (Node* node : running()) node->events.push_back(event::SetRunners{runners_of(*node)});
   }
   // A device that can call, but not be called: behind a firewall.
   void shield(const std::string& name) { shielded_.insert(name); }
@@ -301,27 +308,36 @@ class Simulation {
 
   // What a daemon does: one runner for each rank of a present plan, ready a second later.
   void run_runners(Node& node) {
-    const ClusterView& view = node.core->view();
     std::map<InstanceId, int64_t> wanted;
+    std::vector<RunnerView> runners = runners_of(node);
+    for (const RunnerView& runner : runners) wanted[runner.instance] = runner.epoch;
+    if (wanted == node.epochs) return;
+    node.epochs = wanted;
+    post(std::chrono::seconds(1),
+         [this, &node, runners = std::move(runners), age = incarnation_[&node]] {
+           if (node.core != nullptr && incarnation_[&node] == age) {
+             node.events.push_back(event::SetRunners{runners});
+           }
+         });
+  }
+
+  std::vector<RunnerView> runners_of(const Node& node) const {
     std::vector<RunnerView> runners;
-    for (const auto& [id, instance] : view.instances) {
+    for (const auto& [id, instance] : node.core->view().instances) {
       for (size_t rank = 0; rank < instance.plan.ranks.size(); ++rank) {
-        if (instance.plan.ranks[rank].device != node.id) continue;
-        wanted[id] = instance.plan.epoch;
+        const RankPlan& shard = instance.plan.ranks[rank];
+        if (shard.device != node.id) continue;
+        const int layers = shard.layer_end - shard.layer_begin;
         runners.push_back({.instance = id,
                            .epoch = instance.plan.epoch,
                            .rank = static_cast<int>(rank),
                            .status = runners_work ? RunnerStatus::kReady : RunnerStatus::kFailed,
+                           .layers_loaded = runners_work ? layers : 0,
+                           .layers_total = layers,
                            .error = runners_work ? "" : "out of memory"});
       }
     }
-    if (wanted == node.epochs) return;
-    node.epochs = wanted;
-    post(std::chrono::seconds(1), [this, &node, runners, age = incarnation_[&node]] {
-      if (node.core != nullptr && incarnation_[&node] == age) {
-        node.events.push_back(event::SetRunners{runners});
-      }
-    });
+    return runners;
   }
 
   struct Caller {

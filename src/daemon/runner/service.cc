@@ -1,5 +1,6 @@
 #include "daemon/runner/service.h"
 
+#include <chrono>
 #include <utility>
 
 #include "daemon/convert.h"
@@ -45,11 +46,8 @@ fabric::WirePrecision from_proto(proto::WirePrecision wire) {
 
 RankLoad from_proto(const proto::LoadRequest& request) {
   return {.instance = InstanceId(request.instance_id()),
-          .epoch = request.epoch(),
           .model_name = request.model_name(),
           .model_path = request.model_path(),
-          .rank = request.rank(),
-          .world_size = request.world_size(),
           .shard = {.layer_begin = request.layer_begin(),
                     .layer_end = request.layer_end(),
                     .slice = request.slice(),
@@ -90,7 +88,7 @@ class RunnerService::WatchStream final : public EventStream<proto::WatchEvent> {
 };
 
 RunnerService::RunnerService(std::function<void()> shutdown) : shutdown_(std::move(shutdown)) {
-  rank_.emplace([this](const Error& error) { group_failed(error); });
+  rank_.emplace([this](int64_t epoch, const Error& error) { group_failed(epoch, error); });
   times_.emplace([this] { return rank_->layer_times(); },
                  [this](const engine::LayerTimes& times) {
                    std::lock_guard lock(mutex_);
@@ -100,26 +98,29 @@ RunnerService::RunnerService(std::function<void()> shutdown) : shutdown_(std::mo
 
 RunnerService::~RunnerService() {
   times_.reset();
-  std::vector<std::thread> background;
+  std::vector<std::future<void>> background;
   {
     std::lock_guard lock(mutex_);
     background.swap(background_);
   }
-  for (std::thread& thread : background) thread.join();
+  for (const auto& work : background) work.wait();
   rank_.reset();  // its threads call group_failed
 }
 
 void RunnerService::in_background(std::function<void()> work) {
   std::lock_guard lock(mutex_);
-  background_.emplace_back(std::move(work));
+  std::erase_if(background_, [](const std::future<void>& earlier) {
+    return earlier.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  });
+  background_.push_back(std::async(std::launch::async, std::move(work)));
 }
 
-void RunnerService::group_failed(const Error& error) {
+void RunnerService::group_failed(int64_t epoch, const Error& error) {
   std::lock_guard lock(mutex_);
-  group_failure_ = error;
-  proto::WatchEvent event;
-  *event.mutable_failure() = to_proto(error);
-  tell(event);
+  group_failure_.emplace();
+  group_failure_->set_epoch(epoch);
+  *group_failure_->mutable_failure() = to_proto(error);
+  tell(*group_failure_);
 }
 
 void RunnerService::tell(const proto::WatchEvent& event) {
@@ -139,21 +140,38 @@ grpc::ServerWriteReactor<proto::LoadProgress>* RunnerService::Load(
     grpc::CallbackServerContext*, const proto::LoadRequest* request) {
   auto stream = std::make_shared<EventStream<proto::LoadProgress>>();
   in_background([this, stream, load = from_proto(*request)] {
-    const auto port = rank_->load(
+    const auto loaded = rank_->load(
         load, [&](int done, int total) { stream->push(progress_message(done, total)); });
     proto::LoadProgress last;
-    if (port.ok()) {
+    if (loaded.ok()) {
       const int layers = load.shard.layers();
       last = progress_message(layers, layers);
       last.set_loaded(true);
-      last.set_rendezvous_port(*port);
     } else {
-      *last.mutable_failure() = to_proto(port.error());
+      *last.mutable_failure() = to_proto(loaded.error());
     }
     stream->push(std::move(last));
     stream->finish();
   });
   return EventStream<proto::LoadProgress>::hold(std::move(stream));
+}
+
+grpc::ServerUnaryReactor* RunnerService::Prepare(grpc::CallbackServerContext* context,
+                                                 const proto::PrepareRequest* request,
+                                                 proto::PrepareReply* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const Seat seat{
+      .epoch = request->epoch(), .rank = request->rank(), .world_size = request->world_size()};
+  in_background([this, reactor, reply, seat] {
+    const auto port = rank_->prepare(seat);
+    if (port.ok()) {
+      reply->set_rendezvous_port(*port);
+    } else {
+      *reply->mutable_failure() = to_proto(port.error());
+    }
+    reactor->Finish(grpc::Status::OK);
+  });
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* RunnerService::Connect(grpc::CallbackServerContext* context,
@@ -187,11 +205,7 @@ grpc::ServerWriteReactor<proto::WatchEvent>* RunnerService::Watch(grpc::Callback
   std::lock_guard lock(mutex_);
   std::erase_if(watches_, [](const auto& watch) { return watch.expired(); });
   watches_.push_back(stream);
-  if (group_failure_) {
-    proto::WatchEvent event;
-    *event.mutable_failure() = to_proto(*group_failure_);
-    stream->push(std::move(event));
-  }
+  if (group_failure_) stream->push(*group_failure_);
   return WatchStream::hold(std::move(stream));
 }
 

@@ -2,11 +2,10 @@
 #pragma once
 
 #include <functional>
-#include <list>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "daemon/runner/event_stream.h"
@@ -28,6 +27,9 @@ class RunnerService final : public proto::Runner::CallbackService {
 
   grpc::ServerWriteReactor<proto::LoadProgress>* Load(grpc::CallbackServerContext* context,
                                                       const proto::LoadRequest* request) override;
+  grpc::ServerUnaryReactor* Prepare(grpc::CallbackServerContext* context,
+                                    const proto::PrepareRequest* request,
+                                    proto::PrepareReply* reply) override;
   grpc::ServerUnaryReactor* Connect(grpc::CallbackServerContext* context,
                                     const proto::ConnectRequest* request,
                                     proto::ConnectReply* reply) override;
@@ -42,7 +44,7 @@ class RunnerService final : public proto::Runner::CallbackService {
  private:
   class WatchStream;
 
-  void group_failed(const Error& error);
+  void group_failed(int64_t epoch, const Error& error);
   // To all that watch. REQUIRES: mutex_ is held.
   void tell(const proto::WatchEvent& event);
   // Blocking work must not hold up gRPC's threads.
@@ -50,9 +52,9 @@ class RunnerService final : public proto::Runner::CallbackService {
 
   const std::function<void()> shutdown_;
   std::mutex mutex_;
-  std::vector<std::thread> background_;
+  std::vector<std::future<void>> background_;
   std::vector<std::weak_ptr<WatchStream>> watches_;
-  std::optional<Error> group_failure_;
+  std::optional<proto::WatchEvent> group_failure_;  // the last
   std::optional<Rank> rank_;
   std::optional<LayerTimesWatch> times_;  // of rank_, so it goes first
 };
