@@ -1,6 +1,7 @@
 // How a waiting thread passes the time.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -35,7 +36,7 @@ class Patience {
     std::this_thread::yield();
     const Clock::time_point after = Clock::now();
     if (after - now > kCrowdedYield) processor.crowded_until = after + kCrowdRemembered;
-    if (after - now > kBusyYield) processor.busy_until = after + kBusyRemembered;
+    if (after - now > kBusyYield) processor.is_busy(after);
     return true;
   }
 
@@ -49,16 +50,23 @@ class Patience {
   static constexpr int kFailuresRemembered = 8;
   // A yield that takes longer has let another thread run, or one that computes.
   static constexpr std::chrono::microseconds kCrowdedYield{3};
-  static constexpr std::chrono::microseconds kBusyYield{1000};
+  static constexpr std::chrono::microseconds kBusyYield{2000};
   static constexpr std::chrono::milliseconds kCrowdRemembered{10};
-  static constexpr std::chrono::milliseconds kBusyRemembered{100};
+  static constexpr std::chrono::milliseconds kBusyMin{10}, kBusyMax{160};
 
   // What a thread has learnt of those beside it.
   struct Processor {
     Clock::time_point crowded_until{};
     Clock::time_point busy_until{};
-    int sleeps = 0;  // waits to come in which it is not worth looking
+    Clock::duration busy_for{};  // how long that was believed
+    int sleeps = 0;              // waits to come in which it is not worth looking
 
+    // Believed for longer where it was so a short while ago.
+    void is_busy(Clock::time_point now) {
+      const bool again = now - busy_until < kBusyMax;
+      busy_for = again ? std::min<Clock::duration>(2 * busy_for, kBusyMax) : kBusyMin;
+      busy_until = now + busy_for;
+    }
     bool look_briefly(bool begins, Clock::duration waited) {
       if (begins && sleeps > 0) {
         --sleeps;
