@@ -24,6 +24,7 @@ class Team final : public Collectives {
 
   int rank() const override { return rank_; }
   int size() const override { return static_cast<int>(ranks_.size()); }
+  WirePrecision wire() const override { return wire_.precision(); }
 
   Result<void> all_reduce(std::span<float> data) override {
     return checked([&] { return sum(data, {}); });

@@ -49,6 +49,7 @@ class Collectives {
 
   virtual int rank() const = 0;  // in the team
   virtual int size() const = 0;
+  virtual WirePrecision wire() const = 0;
 
   // data[i] becomes data[i] of the team's first rank + that of the second + ..., each rounded to
   // the wire's precision, in float32; with several hosts, of which one has several ranks, the

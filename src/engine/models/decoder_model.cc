@@ -16,8 +16,9 @@ namespace {
 
 constexpr int kSlotsMax = 1 << 16;
 
-// From so many rows on, the sums of one half are made while the other computes. Each half reads all
-// weights, so it must have enough rows for that not to matter.
+// From so many rows on, slow sums of one half are made while the other computes. Each half reads
+// and unpacks all weights, so it must have enough rows for that not to matter; fast sums take less
+// time than that.
 constexpr int kOverlapRowsMin = 64;
 
 Error invalid(std::string message) { return Error(Code::kInvalidArgument, std::move(message)); }
@@ -321,7 +322,7 @@ void DecoderModel::run_layers(std::span<Pass> passes) {
 }
 
 void DecoderModel::run(const PassRows& rows, const PassIo& io) {
-  const bool overlaps = !slice_.alone() && rows.rows >= kOverlapRowsMin;
+  const bool overlaps = !slice_.alone() && sums_->are_slow() && rows.rows >= kOverlapRowsMin;
   const std::vector<PassRows> parts = overlaps ? in_two(rows) : std::vector<PassRows>{rows};
   const auto body = [&](Worker& worker) {
     Pass pass(context_, rows, worker);

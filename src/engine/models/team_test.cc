@@ -15,7 +15,7 @@ namespace {
 // The ranks of one stage.
 class Team {
  public:
-  Team(const Reference& reference, LoadOptions options)
+  Team(const Reference& reference, LoadOptions options, const fabric::TeamOptions& sums = {})
       : groups_(fabric::in_memory_groups(options.shard.slices())) {
     std::vector<int> ranks(groups_.size());
     std::iota(ranks.begin(), ranks.end(), 0);
@@ -24,7 +24,7 @@ class Team {
       options.shard.slice = static_cast<int>(r);
       options.threads = 1 + static_cast<int>(r) % 2;
       models_.push_back(load(reference.model, options));
-      auto team = fabric::Collectives::create(*groups_[r], ranks);
+      auto team = fabric::Collectives::create(*groups_[r], ranks, sums);
       EXPECT_TRUE(team.ok());
       teams_.push_back(std::move(team).value());
       EXPECT_TRUE(models_[r]->join(*teams_[r]).ok());
@@ -125,12 +125,14 @@ TEST_P(TeamTest, ExactPrecisionMatchesTheReference) {
   EXPECT_LE(max_difference(run(Precision::kExact, 1000), golden_.logits), 2e-3f);
 }
 
-// A step of many rows computes one half while the other is summed; shorter steps do not.
+// A step of many rows computes one half while slow sums of the other are made; shorter steps do
+// not.
 TEST_P(TeamTest, OverlappedSumsChangeNoBit) {
   std::vector<int32_t> ids(golden_.ids.begin(), golden_.ids.end());
   ids.insert(ids.end(), golden_.ids.begin(), golden_.ids.end());
   const auto logits = [&](size_t step) {
-    Team team(GetParam(), {.shard = {.shares = {2, 1}}, .precision = Precision::kExact});
+    Team team(GetParam(), {.shard = {.shares = {2, 1}}, .precision = Precision::kExact},
+              {.wire = fabric::WirePrecision::kBf16});
     std::vector<float> all;
     for (size_t at = 0; at < ids.size(); at += step) {
       const auto some = std::span(ids).subspan(at, std::min(step, ids.size() - at));
@@ -163,6 +165,7 @@ class LoneSums final : public fabric::Collectives {
  public:
   int rank() const override { return 0; }
   int size() const override { return 2; }
+  fabric::WirePrecision wire() const override { return precision; }
   Result<void> all_reduce(std::span<float> data) override {
     counts.push_back(data.size());
     threads.insert(std::this_thread::get_id());
@@ -179,6 +182,7 @@ class LoneSums final : public fabric::Collectives {
     return {};
   }
 
+  fabric::WirePrecision precision = fabric::WirePrecision::kBf16;
   std::vector<size_t> counts, onto, gathers;
   std::set<std::thread::id> threads;
 };
@@ -210,6 +214,9 @@ TEST(TeamSums, OfFewRowsAreAddedAtOnceAndOfManyHalfByHalf) {
   }
   EXPECT_EQ(team.counts, wanted);
   EXPECT_EQ(team.threads.size(), 2u) << "a thread besides the worker's";
+  team.precision = fabric::WirePrecision::kF32;
+  run(100);
+  EXPECT_EQ(team.counts, std::vector<size_t>(1 + 2 * layers, 100 * hidden)) << "links are fast";
 }
 
 TEST(TeamSums, OfSquaresOfAllHeadsAreNotRounded) {

@@ -36,7 +36,7 @@ Result<void> Mail::all_reduce(std::span<float> data, std::span<float> to) {
   HEARTH_RETURN_IF_ERROR(announce(data.size()));
   // In slices two ranks add half as much each. Sums of slices are sent as floats, though, which
   // would be more than rounded numbers take.
-  const bool whole = size() == 2 && !wire_.exact();
+  const bool whole = size() == 2 && wire_.precision() != WirePrecision::kF32;
   HEARTH_RETURN_IF_ERROR(whole ? sum_whole(data) : sum_sliced(data));
   fabric::add(data, to);
   return {};

@@ -21,7 +21,7 @@ class Wire {
  public:
   explicit Wire(WirePrecision precision) : precision_(precision) {}
 
-  bool exact() const { return precision_ == WirePrecision::kF32; }
+  WirePrecision precision() const { return precision_; }
   // What `count` numbers take on the wire; differs with `count`.
   size_t bytes(size_t count) const;
   // What a part of `count` numbers takes in memory: its last block is whole there.
