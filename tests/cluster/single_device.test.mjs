@@ -43,7 +43,7 @@ test('ps and nodes show it', async () => {
   const ps = JSON.parse((await device.run('ps', '--json')).stdout);
   assert.deepEqual(
     ps.map(({ id: instanceId, model, status, devices }) => ({ instanceId, model, status, devices })),
-    [{ instanceId: instance, model: 'ember', status: 'ready', devices: [{ id, name: 'solo', layer_begin: 0, layer_end: 6 }] }],
+    [{ instanceId: instance, model: 'ember', status: 'ready', devices: [{ id, name: 'solo', layer_begin: 0, layer_end: 6, carried_by: 'none' }] }],
   );
   assert.match((await device.run('ps')).stdout, /ember +ready +solo \(0-5\) /);
   const [node] = JSON.parse((await device.run('nodes', '--json')).stdout);
