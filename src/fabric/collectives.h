@@ -49,7 +49,10 @@ class Collectives {
 
   virtual int rank() const = 0;  // in the team
   virtual int size() const = 0;
-  virtual WirePrecision wire() const = 0;
+  // Whether long sums take so long that it pays to compute meanwhile: where numbers are rounded,
+  // else as it was measured with the first sum, before which nothing is slow. The same on all
+  // ranks.
+  virtual bool slow() const = 0;
 
   // data[i] becomes data[i] of the team's first rank + that of the second + ..., each rounded to
   // the wire's precision, in float32; with several hosts, of which one has several ranks, the

@@ -22,9 +22,8 @@ class Sums {
   explicit Sums(fabric::Collectives& team) : team_(team) {}
   ~Sums();
 
-  // Whether they take long enough to be made while workers compute: what travels is rounded where
-  // links are slow (fabric/wire_precision.h).
-  bool are_slow() const { return team_.wire() != fabric::WirePrecision::kF32; }
+  // Whether they take long enough to be made while workers compute.
+  bool are_slow() const { return team_.slow(); }
   // `data` becomes the sum.
   void make(std::span<float> data) { make_one({data}); }
   // The sum is added to `to`; `data` is undefined after it.

@@ -165,7 +165,7 @@ class LoneSums final : public fabric::Collectives {
  public:
   int rank() const override { return 0; }
   int size() const override { return 2; }
-  fabric::WirePrecision wire() const override { return precision; }
+  bool slow() const override { return is_slow; }
   Result<void> all_reduce(std::span<float> data) override {
     counts.push_back(data.size());
     threads.insert(std::this_thread::get_id());
@@ -182,7 +182,7 @@ class LoneSums final : public fabric::Collectives {
     return {};
   }
 
-  fabric::WirePrecision precision = fabric::WirePrecision::kBf16;
+  bool is_slow = true;
   std::vector<size_t> counts, onto, gathers;
   std::set<std::thread::id> threads;
 };
@@ -214,7 +214,7 @@ TEST(TeamSums, OfFewRowsAreAddedAtOnceAndOfManyHalfByHalf) {
   }
   EXPECT_EQ(team.counts, wanted);
   EXPECT_EQ(team.threads.size(), 2u) << "a thread besides the worker's";
-  team.precision = fabric::WirePrecision::kF32;
+  team.is_slow = false;
   run(100);
   EXPECT_EQ(team.counts, std::vector<size_t>(1 + 2 * layers, 100 * hidden)) << "links are fast";
 }
